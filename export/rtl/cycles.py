@@ -52,7 +52,8 @@ class CycleModel:
         self._jobs, self._streams = image.jobs, image.size.streams
         self._reference = ReferenceEngine(image.program)
         self._engine = Engine(
-            image.size, works_of(image, sizes["PAIR_COPY"] != 0), len(image.circuit.order), image.circuit.scale_bits // 8,
+            image.size, works_of(image, sizes["PAIR_COPY"] != 0), len(image.circuit.order),
+            image.circuit.scale_bits // 8,
             sizes["SHARED_PRODUCT"] != 0, sizes["PASS_GAP"], sizes["MOST_ROWS"],
             {name: Pick(self._streams) for name in names},
         )  # fmt: skip

@@ -152,6 +152,9 @@ def lower_rtl(
     starts = []
     if "score" in jobs and "likelihood" not in jobs:
         raise UsageError(f"score must go with likelihood, got {', '.join(jobs)}")
+    for job, beside in (("pack", "encode"), ("unpack", "decode")):
+        if job in jobs and beside not in jobs:
+            raise UsageError(f"{job} must go with {beside}, got {', '.join(jobs)}")
     codes = set(jobs) - {"likelihood", "score"}
     for schedule, runs in ((program.likelihood, "likelihood" in jobs), (program.code, bool(codes))):
         starts.append(len(rows))

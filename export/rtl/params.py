@@ -105,6 +105,7 @@ def sizes_of(image: RtlImage) -> dict[str, int]:
         "HAS_LISTS": int(len(image.lists) > 0),
         "HAS_ALIGN": int((image.columns["kind"].values == Kind.ALIGN).any()),
         **{f"HAS_{job.upper()}": int(job in image.jobs) for job in EVERY_JOB},
+        "HAS_PACKETS": int(bool({"pack", "unpack"} & set(image.jobs))),
         "HAS_SEARCH": int(bool({"decode", "sample"} & set(image.jobs))),
         "HAS_CODE": int(bool({"encode", "decode", "sample"} & set(image.jobs))),
         "SHARED_PRODUCT": int(image.shared_product), "PASS_GAP": image.pass_gap,

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from pcedge import __version__
 from pcedge.circuit.layers import MISSING
+from pcedge.codec.packets import PacketLayout, encode_packets
 from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, UsageError
@@ -21,7 +22,7 @@ from pcedge.export.open_target import find_open_target
 from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_project, write_plan
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.lanes import pack_lanes
-from pcedge.export.project.manifest import BUILT_JOBS, MANIFEST_VERSION, PROJECT_FORMAT, RTL
+from pcedge.export.project.manifest import BUILT_JOBS, MANIFEST_VERSION, PACKET_JOBS, PROJECT_FORMAT, RTL
 from pcedge.export.rtl.capacity import RtlCapacity, capacity_of, rtl_image_words
 from pcedge.export.rtl.core import core_files
 from pcedge.export.rtl.cycles import cycles_per_symbol
@@ -34,6 +35,9 @@ from pcedge.export.rtl.stage.project import plan_rtl_stage
 from pcedge.export.rtl.top import TOP, info_words, top_code
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
+
+#: golden packets: their bytes, and their checksum's bits
+GOLDEN_PACKET_BYTES, GOLDEN_CRC_BITS = 32, 16
 
 
 def write_rtl(
@@ -69,8 +73,8 @@ def plan_rtl(
         records: data for the golden vectors, (N, …); None draws some from the circuit.
         reload: whether the engine's memories are loaded over a stream; otherwise they are read-only.
         fit: with `reload`, further circuits that the memories must have room for.
-        jobs: what the engine is built for, of likelihood, encode, decode, sample, and score with likelihood; it ends
-            the others with BAD_JOB.
+        jobs: what the engine is built for, of likelihood, encode, decode, sample, score with likelihood, pack with
+            encode, and unpack with decode; it ends the others with BAD_JOB.
         target: `rtl`, or the device that the project is for: a shipped one's name, or the path of a TOML file.
         rows: data for the golden vectors of the circuit's predictor stage, (rows, …); None draws some.
         harden: one of `size.LEVELS`. Sources are the same; what compiles or builds the project hardens them first.
@@ -111,6 +115,9 @@ def plan_rtl(
         "golden/lanes.bin": pack_lanes(lanes),
         "model.onnx": onnx_bytes(engine.program),
     }
+    if set(PACKET_JOBS) <= set(image.jobs):
+        layout = PacketLayout.of(engine, GOLDEN_PACKET_BYTES, len(given), GOLDEN_CRC_BITS)
+        contents["golden/packets.bin"] = pack_lanes(encode_packets(engine, given, layout))
     if capacity is not None:
         contents["golden/image.u32"] = rtl_image_words(engine.program, capacity).tobytes()
     stage = plan_rtl_stage(engine.circuit, rows)
@@ -151,6 +158,8 @@ def needed_sources(top: str, jobs: Sequence[str] = BUILT_JOBS) -> dict[str, str]
         "pc_coder": set(jobs) <= {"likelihood", "score"},
         "pc_encoders": "encode" not in jobs,
         "pc_decoders": not {"decode", "sample"} & set(jobs),
+        "pc_packers": "pack" not in jobs,
+        "pc_packets": not {"pack", "unpack"} & set(jobs),
         "pc_search": not {"decode", "sample"} & set(jobs),
     }
     room = files("pcedge.export.rtl").joinpath("sources")

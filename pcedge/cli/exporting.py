@@ -89,8 +89,8 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @click.option("--table-lanes", type=int, help="Of RTL: leaf tables read a cycle, a power of two.  [default: 2]")
 @click.option(
     "--jobs",
-    help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, score, with "
-    "commas between them; it refuses the others.  [default: all but score]",
+    help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, score, pack, "
+    "unpack, with commas between them; it refuses the others.  [default: all but the last three]",
 )
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(

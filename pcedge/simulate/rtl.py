@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
+from pcedge.codec.packets import PacketLayout
 from pcedge.drivers.contract import Job
 from pcedge.drivers.device import Device
+from pcedge.drivers.packets import decode_packets, encode_packets
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import FormatError, MismatchError
+from pcedge.export.onnx.reader import read_onnx
 from pcedge.export.project.lanes import unpack_lanes
-from pcedge.export.project.manifest import RTL, Manifest, read_manifest
+from pcedge.export.project.manifest import PACKET_JOBS, RTL, Manifest, read_manifest
+from pcedge.export.rtl.project import GOLDEN_CRC_BITS, GOLDEN_PACKET_BYTES
 from pcedge.export.rtl.serial.project import MODEL
 from pcedge.export.rtl.stage.project import STAGE_TOP
 from pcedge.simulate.board import Board
@@ -91,7 +96,7 @@ class RtlProject:
             raise FormatError("project-golden", f"{folder} must hold golden vectors ({error})") from error
         if (len(records), sum(map(len, lanes))) != (manifest.golden_records, manifest.golden_bytes):
             raise FormatError("project-golden", f"{folder} must hold the records and bytes that the manifest counts")
-        cycles = {}
+        cycles, packets = {}, ""
         with self.device() as device:
             if manifest.reload:
                 device.load(self.image())
@@ -113,9 +118,25 @@ class RtlProject:
                 cycles[decoders[0].name.lower()] = device.cycles
                 if len(where := np.argwhere(back != records)):
                     raise MismatchError(f"rtl: decoded record {where[0][0]} differs first in variable {where[0][1]}")
+            if set(PACKET_JOBS) <= set(manifest.built_jobs):
+                packets = self._golden_packets(device, records)
         each = ", ".join(f"{name} {count / records.size:.2f}" for name, count in cycles.items())
         size = f"{len(records)} records, {records.size} symbols, {sum(map(len, lanes))} bytes"
-        return f"{size}: equal; cycles a symbol: {each}"
+        return f"{size}{packets}: equal; cycles a symbol: {each}"
+
+    def _golden_packets(self, device: Device, records: IntArray) -> str:
+        place, engine = self.folder / "golden/packets.bin", ReferenceEngine(read_onnx(self.folder / "model.onnx"))
+        try:
+            known = unpack_lanes(place.read_bytes())
+        except (OSError, ValueError) as error:
+            raise FormatError("project-golden", f"{place} must hold packets ({error})") from error
+        layout = PacketLayout.of(engine, GOLDEN_PACKET_BYTES, len(records), GOLDEN_CRC_BITS)
+        found = encode_packets(device, engine, records, layout)
+        if found != known:
+            raise MismatchError(f"rtl: the {len(known)} packets must be those that the reference wrote")
+        if (decode_packets(device, engine, known, layout, len(records)).records != records).any():
+            raise MismatchError("rtl: records of packets differ")
+        return f", {len(known)} packets"
 
     def image(self) -> NDArray[np.uint32]:
         """Read the image of a reloadable project's own circuit.

@@ -42,6 +42,7 @@ localparam int PASS_T_BITS = 4 + SYMBOL_BITS + TASK_T_BITS;
 // what a reading with a context found
 typedef struct packed {
   logic probe;
+  logic missing;  // the symbol is: it has no interval
   logic beyond;   // a probe of a symbol that the variable does not have
   logic leaf;     // the pass has a LEAF too, which says when the step is done
   logic [PC_STREAM_BITS-1:0] stream;

@@ -64,7 +64,7 @@ module pc_stage_coder #(
   logic decoder_ready, probe_valid, probe_stream_unused, probe_reached, took, took_stream_unused, took_left, left;
   logic [1:0] used;
   logic [P-1:0] unit_unused, first_unused;
-  logic [2*P-1:0] offset_unused;
+  logic [2*P-1:0] offset_unused, out_offset_unused, out_range_unused;
   logic [P:0] second_unused;
   logic ask_unused;
   logic [STAGE_SEARCH_BITS-1:0] bit_now;  // that is found next, as a token has it
@@ -77,7 +77,8 @@ module pc_stage_coder #(
       .in_operation(state == LOAD ? 2'd2 : state == TAKE ? 2'd1 : 2'd0), .in_start(state == PROBE ? middle : lower),
       .in_end(upper), .in_bytes(window), .in_hold(1'b1), .probe_valid(probe_valid),
       .probe_stream(probe_stream_unused), .probe_reached(probe_reached), .out_valid(took),
-      .out_stream(took_stream_unused), .out_used(used), .out_left(took_left), .read_stream(1'b0),
+      .out_stream(took_stream_unused), .out_used(used), .out_left(took_left),
+      .out_offset(out_offset_unused), .out_range(out_range_unused), .read_stream(1'b0),
       .read_unit(unit_unused), .read_offset(offset_unused), .ask(ask_unused), .ask_first(first_unused),
       .ask_second(second_unused), .product('0));
   assign ended = ends && state == REST && (decodes ? over : all_out);
@@ -194,5 +195,5 @@ module pc_stage_coder #(
     end
   end
   wire unused = &{1'b0, stream_unused, out_stream_unused, probe_stream_unused, took_stream_unused, unit_unused,
-                  offset_unused, ask_unused, first_unused, second_unused};
+                  offset_unused, out_offset_unused, out_range_unused, ask_unused, first_unused, second_unused};
 endmodule

@@ -34,7 +34,7 @@ module pc_stage_join (
     done <= raw_came[3];
     beyond <= raw >> kind.shift | 64'd1 << tail;
     shifted <= plain ? 64'(token) - 64'(STAGE_CENTRE + STAGE_ESCAPES)
-        : above ? beyond + 64'(STAGE_CENTRE - 1) : -64'(STAGE_CENTRE) - beyond;
+        : above ? beyond + 64'(STAGE_CENTRE - 1) : 64'(-STAGE_CENTRE) - beyond;
     low <= (raw & ~({64{1'b1}} << kind.shift)) + 64'($signed(kind.bias));
     residual <= (shifted << kind.shift) + low;
     if (rst) {valid, asks, raw_came, done} <= '0;
