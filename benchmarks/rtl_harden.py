@@ -72,7 +72,7 @@ def main() -> None:
         f"Area by synthesis for ECP5 (yosys), `{TOP}` of the same engine; a carry cell is two LUT, a memory of look-up "
         "tables six:",
         "",
-        *table(["level", "LUT", "FF", "MULT18X18D", "DP16KD"], [one["area"] for one in found]),
+        *table(["level", "LUT", "FF", "MULT18X18D", "DP16KD"], [one["area"] for one in found if one["area"]]),
     ]
     write_section("RTL: hardening, and faults in it", "python benchmarks/rtl_harden.py", lines)
     if any(one["failed"] for one in found):
@@ -94,12 +94,14 @@ def measure(level: str, folder: Path, tasks: list[Task], flips: tuple[int, int],
         rows.append([f"`{level}`", kind, f"{bits:,}", str(count), *(str(counts[each]) for each in Outcome)])
         failed |= kind in HELD[level] and counts[Outcome.SILENT] > 0
         print(*rows[-1], flush=True)
-    result = {
-        "flips": flips, "seed": seed, "rows": rows, "silent": silent_line(level, campaign), "failed": failed,
-        "area": [f"`{level}`", *area(folder)],
-    }  # fmt: skip
-    (BUILD / f"{level}.json").write_text(json.dumps(result), encoding="utf-8")
-    print(result["silent"], *result["area"], flush=True)
+    silent = silent_line(level, campaign)
+    print(silent, flush=True)
+    result = {"flips": flips, "seed": seed, "rows": rows, "silent": silent, "failed": failed, "area": []}
+    kept = BUILD / f"{level}.json"
+    kept.write_text(json.dumps(result), encoding="utf-8")  # synthesis takes long, and may be stopped
+    result["area"] = [f"`{level}`", *area(folder)]
+    kept.write_text(json.dumps(result), encoding="utf-8")
+    print(*result["area"], flush=True)
 
 
 def silent_line(level: str, campaign: Campaign) -> str:
