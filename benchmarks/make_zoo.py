@@ -77,6 +77,12 @@ SHUTTLE = Set(
 ENTRIES = {
     "digits": Entry(DIGITS, "python benchmarks/train_digits.py"),
     "mnist-16": Entry(MNIST, "python benchmarks/learning.py mnist-16 --device cuda --out FOLDER", tables=256),
+    "mnist-400": Entry(
+        MNIST, "python benchmarks/mnist_curve.py make mnist-400 --device cuda --folder FOLDER", tables=32
+    ),
+    "mnist-600": Entry(
+        MNIST, "python benchmarks/mnist_curve.py make mnist-600 --device cuda --folder FOLDER", tables=32
+    ),
     "mnist-850": Entry(
         MNIST, "python benchmarks/mnist_curve.py make mnist-850 --device cuda --folder FOLDER", tables=48
     ),

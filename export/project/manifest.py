@@ -30,7 +30,8 @@ _KERNELS = (ENGINE_KERNEL, UNROLLED, C99, RTL, UNROLLED_RTL)
 BUILT_JOBS = ("likelihood", "encode", "decode", "sample")
 
 #: with those that it has only where they are named
-EVERY_JOB = (*BUILT_JOBS, "score")
+PACKET_JOBS = ("pack", "unpack")
+EVERY_JOB = (*BUILT_JOBS, "score", *PACKET_JOBS)
 
 #: bytes of a manifest, at most; that of an unrolled kernel with 4,096 variables has 300,000
 MOST_BYTES = 1 << 20

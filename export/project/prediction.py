@@ -69,6 +69,30 @@ def plan_stage(circuit: IntegerCircuit, rows: ArrayLike | None = None) -> StageP
         UsageError: rows of a circuit without a stage.
         DataError: the rows do not fit, or there are none.
     """
+    golden = golden_stage(circuit, rows)
+    if golden is None:
+        return None
+    predictor = stage_of(circuit)
+    assert predictor is not None
+    code, tokens = _stage_and_tokens(predictor, circuit)
+    shipped = files("pcedge.hls")
+    contents = {
+        "src/pcedge_stage.hpp": code.header.encode(),
+        "src/pcedge_tokens.hpp": tokens.encode(),
+        "src/pcedge_predict.hpp": shipped.joinpath("tops/pcedge_predict.hpp").read_bytes(),
+        "src/pcedge_predict.cpp": shipped.joinpath("tops/pcedge_predict.cpp").read_bytes(),
+        "testbench/predict.cpp": shipped.joinpath("testbench/predict.cpp").read_bytes(),
+    }
+    return StagePlan(contents | golden.contents, {"stage": golden.manifest | code.as_dict()})
+
+
+def golden_stage(circuit: IntegerCircuit, rows: ArrayLike | None = None) -> StagePlan | None:
+    """Make the golden vectors of a circuit's stage, and what a manifest says of them; see `plan_stage`.
+
+    Raises:
+        UsageError: rows of a circuit without a stage.
+        DataError: the rows do not fit, or there are none.
+    """
     predictor = stage_of(circuit)
     if predictor is None:
         if rows is not None:
@@ -81,21 +105,14 @@ def plan_stage(circuit: IntegerCircuit, rows: ArrayLike | None = None) -> StageP
     coded, raw = encode_mapped(circuit, mapped), mapped.packed()
     records = np.stack([mapped.classes, mapped.tokens, mapped.sizes], axis=-1)
     records = np.concatenate([lane[:count].reshape(-1, 3) for lane, count in zip(records, mapped.rows, strict=True)])
-    code, tokens = _stage_and_tokens(predictor, circuit)
-    shipped = files("pcedge.hls")
     contents = {
-        "src/pcedge_stage.hpp": code.header.encode(),
-        "src/pcedge_tokens.hpp": tokens.encode(),
-        "src/pcedge_predict.hpp": shipped.joinpath("tops/pcedge_predict.hpp").read_bytes(),
-        "src/pcedge_predict.cpp": shipped.joinpath("tops/pcedge_predict.cpp").read_bytes(),
-        "testbench/predict.cpp": shipped.joinpath("testbench/predict.cpp").read_bytes(),
         "golden/numbers.i64": number_words(drawn),
         "golden/stage.i64": records.astype("<i8").tobytes(),
         "golden/raw.bin": pack_lanes(raw),
         "golden/coded.bin": pack_lanes(coded),
     }
     counts = {"golden_numbers": drawn.size, "golden_bytes": sum(map(len, raw)), "columns": predictor.columns}
-    return StagePlan(contents, {"stage": counts | said_cells(circuit) | code.as_dict()})
+    return StagePlan(contents, {**counts, **said_cells(circuit)})
 
 
 def stage_costs(circuit: IntegerCircuit) -> StageCode | None:

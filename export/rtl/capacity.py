@@ -33,7 +33,7 @@ _MOST = ("weight_bits", "cardinality", "terms", "tail_bits")
 
 #: sizes that follow from the widths, and those that a circuit says itself
 _DERIVED = ("WEIGHT_BITS", "MIX_BITS", "CONTEXT_BITS", "WEIGHTED_BITS", "SYMBOL_BITS", "STEP_WIDTH", "VARIABLE_WIDTH")
-_OWN = ("FLOOR", "LIKELIHOOD_START", "CODE_START", "RELOAD", "SHARED_PRODUCT", "PASS_GAP", "TABLE_COPY")
+_OWN = ("FLOOR", "LIKELIHOOD_START", "CODE_START", "RELOAD", "SHARED_PRODUCT", "PASS_GAP", "PAIR_COPY")
 
 #: what an engine has or has not, in words
 _PARTS = {"KEEPS": "tails", "HAS_TAILS": "tails of leaves", "HAS_LISTS": "lists", "HAS_ALIGN": "ALIGN"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pcedge.export.rtl.stage.project import STAGE_TOP
 from pcedge.export.rtl.top import TOP
 
 #: of the core, and of the script of its target synth
@@ -101,6 +102,17 @@ def _core(
         "      output_format: json",
         "      yosys_template: synth.tcl",
     ]
+    if f"rtl/{STAGE_TOP}.sv" in sources:
+        lines += [
+            "  lint_stage:",
+            "    <<: *default",
+            "    description: Verilator's warnings of the predictor stage, each an error",
+            f"    toplevel: {STAGE_TOP}",
+            "    flow: lint",
+            "    flow_options:",
+            "      tool: verilator",
+            f"      verilator_options: [-Wall, {off}]",
+        ]
     return "\n".join([*lines, ""])
 
 

@@ -53,9 +53,10 @@ class CycleModel:
         self._reference = ReferenceEngine(image.program)
         self._firsts = image.variable_columns["first"].values.tolist()
         self._engine = Engine(
-            image.size, works_of(image), len(image.circuit.order), image.circuit.scale_bits // 8,
+            image.size, works_of(image, sizes["PAIR_COPY"] != 0), len(image.circuit.order),
+            image.circuit.scale_bits // 8,
             sizes["SHARED_PRODUCT"] != 0, sizes["PASS_GAP"], sizes["MOST_ROWS"],
-            sizes["TABLE_COPY"] != 0, {name: Pick(self._streams) for name in names},
+            {name: Pick(self._streams) for name in names},
         )  # fmt: skip
 
     def count(

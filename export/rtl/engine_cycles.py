@@ -39,8 +39,6 @@ class Engine:
     pass_gap: int
     #: rows of the longest vector
     most_rows: int
-    #: whether tables and vectors read rows of different copies
-    table_copy: bool
     #: round robins, which go on from job to job
     picks: Mapping[str, Pick]
 
@@ -63,7 +61,7 @@ class _Run:
         self.calendar = calendar = Calendar()
         self.codes = job != "likelihood"
         self.works = engine.works[self.codes]
-        self.shared, self.pass_gap, self.table_copy = engine.shared, engine.pass_gap, engine.table_copy
+        self.shared, self.pass_gap = engine.shared, engine.pass_gap
         #: cycles in which pc_interval asks for the shared product
         self.asks: set[int] = set()
         self.results = Results(streams, calendar)
@@ -351,8 +349,7 @@ class _Run:
         self.table_until = until + (self.pass_gap if work.weighs else min(1, self.pass_gap))
         calendar.wake(self.table_until)
         if work.weighs:
-            if not self.table_copy:
-                self.context_from, self.context_until = now + 1, until
+            self.context_from, self.context_until = now + 1, until
             found = until + self.weighed
             comes = self._interval(found + timing.WEIGHED_HELD)
             if self.encoder is not None:

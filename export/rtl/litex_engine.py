@@ -9,8 +9,9 @@ from litex.gen import ClockSignal, Instance, LiteXModule, ResetSignal
 from litex.soc.interconnect import axi, stream
 from litex.soc.interconnect.csr_eventmanager import EventManager, EventSourceLevel
 
+from pcedge.errors import FormatError
 from pcedge.export.project.manifest import RTL, read_manifest
-from pcedge.export.rtl.top import LITE, TOP
+from pcedge.export.rtl.top import HARDENED_TOP, LITE, TOP
 
 #: bytes of the registers (docs/registers.md)
 REGION_BYTES = 0x400
@@ -36,7 +37,8 @@ class LitexEngine(LiteXModule):  # type: ignore[misc]
             folder: the project.
 
         Raises:
-            FormatError: the directory is no project of an engine in SystemVerilog.
+            FormatError: the directory is no project of an engine in SystemVerilog, or a hardened one's source is not
+                made yet.
         """
         manifest = read_manifest(folder, RTL)
         self.bus = axi.AXILiteInterface(data_width=32, address_width=32)
@@ -63,6 +65,11 @@ class LitexEngine(LiteXModule):  # type: ignore[misc]
                 f"i_{out}_tready": source.ready,
             }  # fmt: skip
         self.specials += Instance(TOP, **joined)
+        if manifest.table.get("harden", "none") != "none":
+            if not (folder / HARDENED_TOP).is_file():
+                raise FormatError("project-sources", f"{folder / HARDENED_TOP} must be there: export the project again")
+            platform.add_source(str(folder / HARDENED_TOP))
+            return
         platform.add_verilog_include_path(str(folder / "rtl"))
         for name in manifest.files:
             if name.startswith("rtl/") and name.endswith(".sv"):

@@ -154,8 +154,11 @@ def lower_rtl(
     starts = []
     if "score" in jobs and "likelihood" not in jobs:
         raise UsageError(f"score must go with likelihood, got {', '.join(jobs)}")
+    for job, beside in (("pack", "encode"), ("unpack", "decode")):
+        if job in jobs and beside not in jobs:
+            raise UsageError(f"{job} must go with {beside}, got {', '.join(jobs)}")
     codes = set(jobs) - {"likelihood", "score"}
-    searches = bool(codes - {"encode"})
+    searches = bool(codes & {"decode", "sample", "unpack"})
     for schedule, runs in ((program.likelihood, "likelihood" in jobs), (program.code, bool(codes))):
         starts.append(len(rows))
         if not runs:

@@ -14,7 +14,7 @@ from pcedge.drivers.layout import MOST_WORD
 from pcedge.export.program.packing import PackedTable
 from pcedge.export.project.manifest import EVERY_JOB
 from pcedge.export.rtl.lowering import Kind, RtlImage
-from pcedge.export.rtl.timing import needs_table_copy
+from pcedge.export.rtl.timing import needs_pair_copy
 from pcedge.export.rtl.top import info_words
 from pcedge.schedule.steps import Zeros
 from pcedge.tails import TAIL_BITS
@@ -105,10 +105,11 @@ def sizes_of(image: RtlImage) -> dict[str, int]:
         "HAS_LISTS": int(len(image.lists) > 0),
         "HAS_ALIGN": int((image.columns["kind"].values == Kind.ALIGN).any()),
         **{f"HAS_{job.upper()}": int(job in image.jobs) for job in EVERY_JOB},
+        "HAS_PACKETS": int(bool({"pack", "unpack"} & set(image.jobs))),
         "HAS_SEARCH": int(bool({"decode", "sample"} & set(image.jobs))),
         "HAS_CODE": int(bool({"encode", "decode", "sample"} & set(image.jobs))),
         "SHARED_PRODUCT": int(image.shared_product), "PASS_GAP": image.pass_gap,
-        "TABLE_COPY": int(needs_table_copy(image)),
+        "PAIR_COPY": int(needs_pair_copy(image)),
     }  # fmt: skip
 
 

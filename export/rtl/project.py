@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from pcedge import __version__
 from pcedge.circuit.layers import MISSING
+from pcedge.codec.packets import PacketLayout, encode_packets
 from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, UsageError
@@ -21,7 +22,7 @@ from pcedge.export.open_target import find_open_target
 from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_project, write_plan
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.lanes import pack_lanes
-from pcedge.export.project.manifest import BUILT_JOBS, MANIFEST_VERSION, PROJECT_FORMAT, RTL
+from pcedge.export.project.manifest import BUILT_JOBS, MANIFEST_VERSION, PACKET_JOBS, PROJECT_FORMAT, RTL
 from pcedge.export.rtl.capacity import RtlCapacity, capacity_of, rtl_image_words
 from pcedge.export.rtl.core import core_files
 from pcedge.export.rtl.cycles import cycles_per_symbol
@@ -29,10 +30,14 @@ from pcedge.export.rtl.fitting import lower_for
 from pcedge.export.rtl.lowering import RtlImage
 from pcedge.export.rtl.memories import engine_memories
 from pcedge.export.rtl.params import hex_files, loaded_params_code, params_code, sizes_of
-from pcedge.export.rtl.size import RtlSize
+from pcedge.export.rtl.size import LEVELS, RtlSize
+from pcedge.export.rtl.stage.project import plan_rtl_stage
 from pcedge.export.rtl.top import TOP, info_words, top_code
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
+
+#: golden packets: their bytes, and their checksum's bits
+GOLDEN_PACKET_BYTES, GOLDEN_CRC_BITS = 32, 16
 
 
 def write_rtl(
@@ -45,18 +50,22 @@ def write_rtl(
     fit: Sequence[IntegerCircuit | Program] = (),
     jobs: Sequence[str] = BUILT_JOBS,
     target: str = RTL,
+    rows: ArrayLike | None = None,
+    harden: str = "none",
 ) -> Path:
     """Write the engine of a circuit into a project directory, see `plan_rtl`."""
-    plan = plan_rtl(circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs, target=target)
+    plan = plan_rtl(
+        circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs, target=target, rows=rows, harden=harden
+    )
     return write_plan(plan, out)
 
 
 def plan_rtl(
     circuit: IntegerCircuit | Program, *, size: RtlSize | None = None, records: ArrayLike | None = None,
     reload: bool = False, fit: Sequence[IntegerCircuit | Program] = (), jobs: Sequence[str] = BUILT_JOBS,
-    target: str = RTL,
+    target: str = RTL, rows: ArrayLike | None = None, harden: str = "none",
 ) -> ProjectPlan:  # fmt: skip
-    """Write the engine of a circuit as the files of a project; nothing is written.
+    """Write the engine of a circuit, and its predictor stage, as the files of a project; nothing is written.
 
     Args:
         circuit: a structured-decomposable integer circuit, or its program.
@@ -64,19 +73,23 @@ def plan_rtl(
         records: data for the golden vectors, (N, …); None draws some from the circuit.
         reload: whether the engine's memories are loaded over a stream; otherwise they are read-only.
         fit: with `reload`, further circuits that the memories must have room for.
-        jobs: what the engine is built for, of likelihood, encode, decode, sample, and score with likelihood; it ends
-            the others with BAD_JOB.
+        jobs: what the engine is built for, of likelihood, encode, decode, sample, score with likelihood, pack with
+            encode, and unpack with decode; it ends the others with BAD_JOB.
         target: `rtl`, or the device that the project is for: a shipped one's name, or the path of a TOML file.
+        rows: data for the golden vectors of the circuit's predictor stage, (rows, …); None draws some.
+        harden: one of `size.LEVELS`. Sources are the same; what compiles or builds the project hardens them first.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
-        UsageError: the engine cannot hold the circuit, a job is none, a reloadable engine is not for all, or no device
-            has that name.
+        UsageError: the engine cannot hold the circuit, a job is none, a reloadable engine is not for all, no device or
+            level has that name, or there are rows of a circuit without a stage.
         WidthError: circuits of one engine differ in a width that it fixes.
         DataError: the records do not fit, or there are none without missing symbols.
     """
     engine = ReferenceEngine(circuit)
     size = size or RtlSize()
+    if harden not in LEVELS:
+        raise UsageError(f"a level of hardening must be one of {', '.join(LEVELS)}, got {harden!r}")
     if reload and not set(jobs) >= set(BUILT_JOBS):
         raise UsageError(f"a reloadable engine must have all jobs, {', '.join(BUILT_JOBS)}, got {', '.join(jobs)}")
     image = lower_for(engine.program, size, target, jobs, reload=reload)
@@ -102,18 +115,27 @@ def plan_rtl(
         "golden/lanes.bin": pack_lanes(lanes),
         "model.onnx": onnx_bytes(engine.program),
     }
+    if set(PACKET_JOBS) <= set(image.jobs):
+        layout = PacketLayout.of(engine, GOLDEN_PACKET_BYTES, len(given), GOLDEN_CRC_BITS)
+        contents["golden/packets.bin"] = pack_lanes(encode_packets(engine, given, layout))
     if capacity is not None:
         contents["golden/image.u32"] = rtl_image_words(engine.program, capacity).tobytes()
-    contents |= core_files(contents, image.circuit.digest.hex(), __version__)
+    stage = plan_rtl_stage(engine.circuit, rows)
+    contents |= stage.contents if stage else {}
+    if harden == "none":  # a core's tools take sources as they are
+        contents |= core_files(contents, image.circuit.digest.hex(), __version__)
     loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
     sizes = sizes_of(image) if capacity is None else capacity.sizes
     about = {
         "target": _target(target),
+        "harden": harden,
         "jobs": {name: {"cycles_per_symbol": cycles} for name, cycles in cycles_per_symbol(image, sizes).items()},
         "memories": {memory.name: memory.bits for memory in engine_memories(sizes)},
     }
     manifest = _manifest(image, len(given), sum(map(len, lanes))) | about
-    return plan_project(manifest | {"reload": capacity is not None} | loaded, contents)
+    return plan_project(
+        manifest | {"reload": capacity is not None} | loaded | (stage.manifest if stage else {}), contents
+    )
 
 
 def _target(name: str) -> dict[str, str]:
@@ -136,6 +158,8 @@ def needed_sources(top: str, jobs: Sequence[str] = BUILT_JOBS) -> dict[str, str]
         "pc_coder": set(jobs) <= {"likelihood", "score"},
         "pc_encoders": "encode" not in jobs,
         "pc_decoders": not {"decode", "sample"} & set(jobs),
+        "pc_packers": "pack" not in jobs,
+        "pc_packets": not {"pack", "unpack"} & set(jobs),
         "pc_search": not {"decode", "sample"} & set(jobs),
     }
     room = files("pcedge.export.rtl").joinpath("sources")

@@ -8,6 +8,13 @@ from pcedge.drivers.size import EngineSize
 from pcedge.errors import UsageError
 from pcedge.export.open_target import find_open_target
 
+#: levels of hardening, and what each protects (docs/hardening.md)
+LEVELS = {
+    "none": "nothing",
+    "parity": "every memory, by a bit of parity a word",
+    "tmr": "the same, and every register, by two copies more and a vote",
+}
+
 
 @dataclass(frozen=True)
 class RtlSize:

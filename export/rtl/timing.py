@@ -114,10 +114,10 @@ class Work:
     variable: int
 
 
-def works_of(image: RtlImage) -> tuple[tuple[Work, ...], tuple[Work, ...]]:
-    """Give the rows of the likelihood and of the code."""
+def works_of(image: RtlImage, paired: bool) -> tuple[tuple[Work, ...], tuple[Work, ...]]:
+    """Give the rows of the likelihood and of the code; `paired` reads both operands of a vector step at once."""
     ends = np.flatnonzero(image.lists[:, 0])
-    rows = [_work(image, row, ends) for row in range(image.steps.rows)]
+    rows = [_work(image, row, ends, 1 if paired else 2) for row in range(image.steps.rows)]
     return tuple(rows[: image.starts[1]]), tuple(rows[image.starts[1] :])
 
 
@@ -136,18 +136,22 @@ def table_levels(size: RtlSize) -> int:
     return ceil_log2(size.table_lanes)
 
 
-def needs_table_copy(image: RtlImage) -> bool:
-    """Tell whether tables read rows of a copy of their own: where the port that they share is what jobs wait for."""
+def needs_pair_copy(image: RtlImage) -> bool:
+    """Tell whether second operands come from a copy of the rows of their own: where one port is what jobs wait for.
+
+    That is where its beats are more than those of every other unit, and than rows that are written, one a cycle.
+    """
     groups = image.size.lanes // image.size.table_lanes
-    for works in works_of(image):
+    for works in works_of(image, paired=False):
         beats = {unit: sum(work.beats for work in works if work.unit == unit) for unit in Unit}
         contexts = sum(work.beats for work in works if work.weighs) // groups
-        if contexts and beats[Unit.VECTOR] + contexts > max(beats[Unit.MIX], beats[Unit.TABLE]):
+        written = sum(work.rows for work in works)
+        if beats[Unit.VECTOR] + contexts > max(beats[Unit.MIX], beats[Unit.TABLE], written):
             return True
     return False
 
 
-def _work(image: RtlImage, row: int, ends: IntArray) -> Work:
+def _work(image: RtlImage, row: int, ends: IntArray, reads: int) -> Work:
     of = {name: int(column.values[row]) for name, column in image.columns.items()}
     kind, rows, lanes = Kind(of["kind"]), of["rows"], image.size.lanes
     groups = lanes // image.size.table_lanes
@@ -161,9 +165,9 @@ def _work(image: RtlImage, row: int, ends: IntArray) -> Work:
         case Kind.LIST | Kind.GATHER:
             first = int(np.searchsorted(ends, of["list"]))  # a list a lane
             entries = int(ends[first + rows * lanes - 1]) + 1 - of["list"]
-            unit, beats = Unit.VECTOR, entries * (2 if kind == Kind.GATHER else 1)
+            unit, beats = Unit.VECTOR, entries * (reads if kind == Kind.GATHER else 1)
         case Kind.MULTIPLY:
-            unit, beats = Unit.VECTOR, 2 * rows
+            unit, beats = Unit.VECTOR, reads * rows
         case Kind.INIT | Kind.ALIGN:
             unit, beats = Unit.VECTOR, rows
         case Kind.END:

@@ -13,6 +13,9 @@ from pcedge.export.rtl.lowering import RtlImage
 #: the module at the top
 TOP = "pcedge_top"
 
+#: where the source of a hardened project's top is left, which reads no other file (docs/hardening.md)
+HARDENED_TOP = f"build/hardened/{TOP}/{TOP}.v"
+
 #: memories of an image
 SECTIONS = 8
 

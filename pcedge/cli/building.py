@@ -17,7 +17,8 @@ from pcedge.errors import DataError, MissingToolError, ToolError
 _VENDOR, _OPEN = ("steps", "chosen", "tool"), ("target", "seeds", "seed", "frequency", "parallel")
 
 #: options of `build` that only a circuit has, and not a project
-_CIRCUIT = ("out", "kernel", "which", "macs", "streams", "lanes", "table_lanes", "jobs", "search_bits", "memories")
+_CIRCUIT = ("out", "kernel", "which", "macs", "streams", "lanes", "table_lanes", "jobs", "search_bits", "memories",
+            "harden")  # fmt: skip
 
 
 class Source(ModelPath):
@@ -50,6 +51,7 @@ class Source(ModelPath):
 @click.option("--jobs", help="Of a circuit: see export.")
 @click.option("--search-bits", type=int, help="Of a circuit: see export.")
 @click.option("--memories", type=click.Choice(["baked", "reload"]), help="Of a circuit: see export.")
+@click.option("--harden", type=click.Choice(["none", "parity", "tmr"]), help="Of a circuit: see export.")
 @click.option(
     "--steps", default="csim,synthesis", show_default=True,
     help="Some of csim, synthesis, cosim (of the RTL), ip (export), impl (place and route).",
@@ -63,7 +65,7 @@ def build(
     source: Path | str, target: str | None, seeds: int, seed: int, frequency: float | None, parallel: int,
     out: Path | None, kernel: str, which: str | None, macs: int | None, streams: int | None,
     lanes: int | None, table_lanes: int | None, jobs: str | None, search_bits: int | None, memories: str | None,
-    steps: str, chosen: tuple[str, ...], tool: str,
+    harden: str | None, steps: str, chosen: tuple[str, ...], tool: str,
 ) -> Result:  # fmt: skip
     """Build hardware: a project of RTL, or a circuit for a device, by open tools; an HLS project by the vendor's.
 
@@ -77,7 +79,7 @@ def build(
         if target is None or out is None:
             raise click.UsageError("a circuit must come with --target, a device, and --out")
         sizes = {"which": which, "macs": macs, "streams": streams, "lanes": lanes, "table_lanes": table_lanes,
-                 "jobs": jobs, "search_bits": search_bits, "memories": memories}  # fmt: skip
+                 "jobs": jobs, "search_bits": search_bits, "memories": memories, "harden": harden}  # fmt: skip
         export_for(source, target, out, kernel, sizes)
         return build_open(out, target, seeds, seed, frequency, parallel)
     refuse("a circuit", *_CIRCUIT)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pcedge.integer.circuit import IntegerCircuit
 
 #: options of `export` that only the parallel engine has
-_ENGINE_OPTIONS = ("macs", "streams", "lanes", "table_lanes", "search_bits", "memories", "fit", "jobs")
+_ENGINE_OPTIONS = ("macs", "streams", "lanes", "table_lanes", "search_bits", "memories", "fit", "jobs", "harden")
 
 #: drawn records with which `export --target c99` counts instructions
 _MEASURED_RECORDS = 16
@@ -89,8 +89,8 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @click.option("--table-lanes", type=int, help="Of RTL: leaf tables read a cycle, a power of two.  [default: 2]")
 @click.option(
     "--jobs",
-    help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, score, with "
-    "commas between them; it refuses the others.  [default: all but score]",
+    help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, score, pack, "
+    "unpack, with commas between them; it refuses the others.  [default: all but the last three]",
 )
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(
@@ -100,12 +100,16 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
     "pc_engine alone.  [default: baked]",
 )
 @click.option("--fit", multiple=True, type=MODEL, help="With --memories reload: another circuit that must fit.")
+@click.option(
+    "--harden", type=click.Choice(["none", "parity", "tmr"]),
+    help="With a target of RTL: parity checks memories, tmr has every register three times too.  [default: none]",
+)  # fmt: skip
 @reading_options
 def export(
     model: str, target: str, out: Path, kernel: str, adders: str | None, latency: int | None, data: str | None,
     records: int | None, which: str | None, macs: int | None, streams: int | None, lanes: int | None,
     table_lanes: int | None, jobs: str | None, search_bits: int | None, memories: str | None, fit: tuple[str, ...],
-    dtype: str | None, shape: str | None, header: bool | None,
+    harden: str | None, dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors.
 
@@ -121,7 +125,8 @@ def export(
     from pcedge.export.rtl.size import is_rtl_target, size_for
 
     options = {"macs": macs, "streams": streams, "lanes": lanes, "table-lanes": table_lanes,
-               "search-bits": search_bits, "memories": memories, "fit": fit or None, "jobs": jobs}  # fmt: skip
+               "search-bits": search_bits, "memories": memories, "fit": fit or None, "jobs": jobs,
+               "harden": harden}  # fmt: skip
     chosen = [name for name, value in options.items() if value is not None]
     if adders is not None and kernel != "unrolled":
         raise click.UsageError("--adders must go with --kernel unrolled")
@@ -161,21 +166,23 @@ def export(
         header_entry = said_header(data, reading)
     elif records is not None:
         golden = draw_records(ReferenceEngine(circuit), records)
-    if is_rtl_target(target) and stage_of(circuit) is not None:
-        announce("SystemVerilog takes symbols: the circuit's predictor stage is not in it and stays on the host")
+    serial = which == "serial" or (which is None and not chosen and is_serial_target(target))
+    if is_rtl_target(target) and (serial or kernel == "unrolled") and stage_of(circuit) is not None:
+        announce("the circuit's predictor stage stays on the host: of RTL only the parallel engine has one beside it")
     reload, others = memories == "reload", [read_integer(name) for name in fit]
     if target == "c99":
         result, text, status = _export_c99(circuit, out, golden, rows)
     elif kernel == "unrolled":
         result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows, latency)
-    elif which == "serial" or (which is None and not chosen and is_serial_target(target)):
+    elif serial:
         result, text, status = _export_serial(circuit, out, target, golden)
     elif is_rtl_target(target):
         if search_bits is not None:
             raise click.UsageError(f"--search-bits must go with a target of HLS, {target} is of RTL")
         size = size_for(engine if macs is not None or streams is not None else None, lanes, table_lanes)
-        result, text, status = _export_rtl(circuit, out, target, size, golden, others if reload else None, jobs)
-    elif wrong := options_given("lanes", "table_lanes", "jobs"):
+        result, text, status = _export_rtl(circuit, out, target, size, golden, others if reload else None, jobs, rows,
+                                           harden or "none")  # fmt: skip
+    elif wrong := options_given("lanes", "table_lanes", "jobs", "harden"):
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of RTL, {target} is of HLS")
     else:
         folder = write_project(
@@ -221,21 +228,26 @@ def _float(model: str, out: Path, target: str) -> Result:
 
 def _export_rtl(
     circuit: IntegerCircuit, out: Path, target: str, size: RtlSize, golden: IntArray | None,
-    fit: list[IntegerCircuit] | None, jobs: str | None,
+    fit: list[IntegerCircuit] | None, jobs: str | None, rows: Any, harden: str,
 ) -> Result:  # fmt: skip
     """Write the engine in SystemVerilog; `fit` is None where its memories are read-only."""
     from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB
     from pcedge.export.rtl.project import write_rtl
+    from pcedge.toolchain.building import hardened_top
 
     built = BUILT_JOBS if jobs is None else tuple(jobs.split(","))
     folder = write_rtl(
-        circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target
-    )
+        circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target,
+        rows=rows, harden=harden)  # fmt: skip
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
         "memories": "baked" if fit is None else "reload", "built_jobs": [job for job in EVERY_JOB if job in built],
+        "harden": harden,
     }  # fmt: skip
+    if harden != "none":
+        announce(f"{folder}: hardening")
+        result["source"] = str(hardened_top(folder))
     return result, f"{folder}: SystemVerilog for {target}; next: pcedge simulate {folder}", 0
 
 

@@ -69,6 +69,7 @@ class Status(IntFlag):
     BAD_JOB = 16
     BAD_LANE = 32
     BAD_SYMBOL = 64
+    UPSET = 128
 
 
 #: what each bit of the status register says
@@ -80,6 +81,7 @@ STATUS_BITS = {
     Status.BAD_JOB: "no such job, or one that this build has not",
     Status.BAD_LANE: "no encoder of this circuit wrote a lane",
     Status.BAD_SYMBOL: "a symbol was beyond the alphabet of its variable",
+    Status.UPSET: "a memory gave a word that was not written; hardened engines say so",
 }
 
 

@@ -334,6 +334,11 @@ class Device:
             finally:
                 stop.set()
             self.cycles = self.registers.read(CYCLES) | self.registers.read(CYCLES + 4) << 32
+            if status & Status.UPSET:
+                raise ToolError(
+                    f"a memory of the engine gave {job.name} a word that was not written: run it once more, and if it "
+                    "says so again, load the circuit, or the device, again"
+                )
             if status & Status.BAD_SYMBOL:
                 raise DataError("symbols must be within the alphabets of their variables, the engine says one is not")
             if status & ~allowed:

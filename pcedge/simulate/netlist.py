@@ -15,9 +15,9 @@ from pcedge.errors import FormatError
 from pcedge.export.open_target import OpenTarget, find_open_target
 from pcedge.export.project.manifest import RTL, Manifest, read_manifest
 from pcedge.simulate.board import Board
-from pcedge.simulate.rtl import AROUND, ENGINE, RtlProject, opened
+from pcedge.simulate.rtl import ENGINE, RtlProject, engine_sources, opened
 from pcedge.toolchain import cells
-from pcedge.toolchain.building import rtl_sources
+from pcedge.toolchain.hardening import hardened
 from pcedge.toolchain.netlists import Netlist
 from pcedge.toolchain.open_flow import synthesize
 from pcedge.toolchain.verilator import build
@@ -72,7 +72,7 @@ class NetlistProject:
             ToolError: it failed; its text is in the message.
         """
         _ = self.manifest
-        sources = [path for path in rtl_sources(self.folder) if path.stem not in AROUND]
+        sources = hardened(self.folder, engine_sources(self.folder), ENGINE)
         return synthesize(sources, ENGINE, self.target, self._work)
 
     def compile(self) -> Path:

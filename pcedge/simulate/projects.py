@@ -11,6 +11,7 @@ from pcedge.simulate.mcu import C99Project
 from pcedge.simulate.parallel import EngineCsim
 from pcedge.simulate.rtl import RtlProject
 from pcedge.simulate.stage import StageCsim
+from pcedge.simulate.stage_rtl import StageRtl
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 from pcedge.simulate.unrolled_rtl import UnrolledRtl
 
@@ -18,7 +19,7 @@ from pcedge.simulate.unrolled_rtl import UnrolledRtl
 def simulators(folder: Path) -> dict[str, Comparing]:
     """Give what compares a project's sources: `kernels`, `engine`, or both, and `stage` where it has a predictor stage.
 
-    A project in C99 has `c99`, one in SystemVerilog `rtl`.
+    A project in C99 has `c99`, one in SystemVerilog `rtl`, and `stage` too.
 
     Raises:
         FormatError: the directory is no project, or its manifest is damaged.
@@ -27,7 +28,8 @@ def simulators(folder: Path) -> dict[str, Comparing]:
     if kernel_of(folder) == C99:
         return {"c99": C99Project(folder)}
     if kernel_of(folder) == RTL:
-        return {"rtl": RtlProject(folder)}
+        by_name["rtl"] = RtlProject(folder)
+        return by_name | ({} if RtlProject(folder).manifest.stage is None else {"stage": StageRtl(folder)})
     if kernel_of(folder) == UNROLLED_RTL:
         return {"rtl": UnrolledRtl(folder)}
     if kernel_of(folder) == UNROLLED:

@@ -13,29 +13,36 @@ from numpy.typing import NDArray
 
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
+from pcedge.codec.packets import PacketLayout
 from pcedge.drivers.contract import Job
 from pcedge.drivers.device import Device
+from pcedge.drivers.packets import decode_packets, encode_packets
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import FormatError, MismatchError
+from pcedge.export.onnx.reader import read_onnx
 from pcedge.export.project.lanes import unpack_lanes
-from pcedge.export.project.manifest import RTL, Manifest, read_manifest
+from pcedge.export.project.manifest import PACKET_JOBS, RTL, Manifest, read_manifest
+from pcedge.export.rtl.project import GOLDEN_CRC_BITS, GOLDEN_PACKET_BYTES
 from pcedge.export.rtl.serial.project import MODEL
+from pcedge.export.rtl.stage.project import STAGE_TOP
 from pcedge.simulate.board import Board
 from pcedge.toolchain.building import rtl_sources
-from pcedge.toolchain.verilator import build
+from pcedge.toolchain.hardening import hardened
+from pcedge.toolchain.verilator import LENIENT, build
 
 #: the module that is simulated
 ENGINE = "pc_engine"
 
-#: what stands around it
-AROUND = ("pc_axi", "pc_serial_boot", "pc_serial_flash", "pcedge_flash", "pcedge_top")
+#: what stands around it, or beside it
+_AROUND = ("pc_axi", "pc_serial_boot", "pc_serial_flash", "pcedge_flash", "pcedge_top", STAGE_TOP)
 
 #: what Verilator says of generated functions, whose fields are as wide as a place in them, and of comparisons that one
 #: size makes trivial; not of names that hide others (VARHIDDEN), which yosys does not let them
 _OFF = ("DECLFILENAME", "UNUSEDPARAM", "UNUSEDSIGNAL", "UNSIGNED", "CMPCONST")
-_FLAGS = ("-Wall", *(f"-Wno-{name}" for name in _OFF))
+FLAGS = ("-Wall", *(f"-Wno-{name}" for name in _OFF))
 
 #: it compiles in half the time of -O2, and jobs take about as long
-_OPTIMISE = "-O1"
+OPTIMISE = "-O1"
 
 
 @dataclass(frozen=True)
@@ -58,16 +65,16 @@ class RtlProject:
 
         Raises:
             FormatError: the directory is no project of this kind.
-            MissingToolError: Verilator, make or a C++ compiler is missing.
+            MissingToolError: Verilator, make or a C++ compiler is missing, or yosys of a hardened engine.
             ToolError: one of them failed; its text is in the message.
         """
         _ = self.manifest
         work = self.folder / "build" / "verilator"
         work.mkdir(parents=True, exist_ok=True)
-        sources = [path for path in rtl_sources(self.folder) if path.stem not in AROUND]
-        executable = build(
-            sources, ENGINE, [self.folder / "testbench/engine.cpp"], work, flags=_FLAGS, optimise=_OPTIMISE
-        )
+        sources = engine_sources(self.folder)
+        engine = hardened(self.folder, sources, ENGINE)
+        flags = FLAGS if engine == sources else LENIENT
+        executable = build(engine, ENGINE, [self.folder / "testbench/engine.cpp"], work, flags=flags, optimise=OPTIMISE)
         # It is started where its images are.
         for path in (self.folder / "rtl").glob("*.hex"):
             shutil.copy(path, work)
@@ -89,7 +96,7 @@ class RtlProject:
             raise FormatError("project-golden", f"{folder} must hold golden vectors ({error})") from error
         if (len(records), sum(map(len, lanes))) != (manifest.golden_records, manifest.golden_bytes):
             raise FormatError("project-golden", f"{folder} must hold the records and bytes that the manifest counts")
-        cycles = {}
+        cycles, packets = {}, ""
         with self.device() as device:
             if manifest.reload:
                 device.load(self.image())
@@ -111,9 +118,25 @@ class RtlProject:
                 cycles[decoders[0].name.lower()] = device.cycles
                 if len(where := np.argwhere(back != records)):
                     raise MismatchError(f"rtl: decoded record {where[0][0]} differs first in variable {where[0][1]}")
+            if set(PACKET_JOBS) <= set(manifest.built_jobs):
+                packets = self._golden_packets(device, records)
         each = ", ".join(f"{name} {count / records.size:.2f}" for name, count in cycles.items())
         size = f"{len(records)} records, {records.size} symbols, {sum(map(len, lanes))} bytes"
-        return f"{size}: equal; cycles a symbol: {each}"
+        return f"{size}{packets}: equal; cycles a symbol: {each}"
+
+    def _golden_packets(self, device: Device, records: IntArray) -> str:
+        place, engine = self.folder / "golden/packets.bin", ReferenceEngine(read_onnx(self.folder / "model.onnx"))
+        try:
+            known = unpack_lanes(place.read_bytes())
+        except (OSError, ValueError) as error:
+            raise FormatError("project-golden", f"{place} must hold packets ({error})") from error
+        layout = PacketLayout.of(engine, GOLDEN_PACKET_BYTES, len(records), GOLDEN_CRC_BITS)
+        found = encode_packets(device, engine, records, layout)
+        if found != known:
+            raise MismatchError(f"rtl: the {len(known)} packets must be those that the reference wrote")
+        if (decode_packets(device, engine, known, layout, len(records)).records != records).any():
+            raise MismatchError("rtl: records of packets differ")
+        return f", {len(known)} packets"
 
     def image(self) -> NDArray[np.uint32]:
         """Read the image of a reloadable project's own circuit.
@@ -148,6 +171,15 @@ class RtlProject:
             yield opened(self.folder, self.manifest, board)
         finally:
             board.close()
+
+
+def engine_sources(folder: Path) -> list[Path]:
+    """Give the sources of a project that its engine is made of.
+
+    Raises:
+        FormatError: the directory is no project of RTL, or lacks a file that its manifest names.
+    """
+    return [path for path in rtl_sources(folder) if path.stem not in _AROUND and not path.stem.startswith("pc_stage")]
 
 
 def opened(folder: Path, manifest: Manifest, board: Board, timeout: float = 60.0) -> Device:

@@ -24,6 +24,7 @@ from pcedge.files import write_whole
 from pcedge.toolchain import open_tools
 from pcedge.toolchain.boards import write_bridge
 from pcedge.toolchain.fence import FENCE
+from pcedge.toolchain.hardening import hardened
 from pcedge.toolchain.netlists import Netlist
 from pcedge.toolchain.open_flow import (
     PACKERS,
@@ -124,6 +125,20 @@ def rtl_sources(folder: Path) -> list[Path]:
     return sorted(paths, key=lambda path: (not _PACKAGE.search(path.read_text("utf-8", "replace")), path.name))
 
 
+def hardened_top(folder: Path) -> Path:
+    """Give the source of a hardened project's top, for other tools: it reads no other file; it is made where it is not.
+
+    Raises:
+        FormatError: the directory is no project of a hardened engine.
+        MissingToolError: yosys is missing.
+        ToolError: it failed; its own text is in the message.
+    """
+    source, *others = hardened(folder, rtl_sources(folder), TOP)
+    if others:
+        raise FormatError("project-manifest", f"{folder / MANIFEST} must be of a hardened engine")
+    return source
+
+
 def build_project(
     folder: Path, target: OpenTarget, seeds: Sequence[int] = (1,), frequency_mhz: float | None = None, *,
     parallel: int = 1, said: Callable[[str], None] = lambda text: None,
@@ -152,6 +167,7 @@ def build_project(
     if not any(path.stem == TOP for path in sources):
         raise FormatError("project-sources", f"{folder} must have rtl/{TOP}.sv: export the project again")
     top = TOP
+    sources = hardened(folder, sources, top)
     if target.board is not None:
         serial = manifest.table.get("engine") == "serial"
         code = board_for(target, _streams(manifest), serial=serial)

@@ -117,7 +117,7 @@ def synthesize(
         (folder / "synthesis.ys").write_text(script, encoding="utf-8")
         command = (*open_tools.command("yosys"), "-s", "../synthesis.ys")
         log = folder / "synthesis.log"
-        _check_ports(finish(Run(f"synthesis of {top} for {target.name}", command, folder / "inputs", log)), log)
+        check_ports(finish(Run(f"synthesis of {top} for {target.name}", command, folder / "inputs", log)), log)
         if not (json.is_file() and verilog.is_file()):
             raise ToolError(f"yosys must leave {json.name} and {verilog.name} in {folder}, it left none")
         keep(stamp, state, [json, verilog])
@@ -125,7 +125,7 @@ def synthesize(
     return Netlist(json, verilog, top, cells, amounts(target.family, kinds, units), units, tool)
 
 
-def _check_ports(said: str, log: Path) -> None:
+def check_ports(said: str, log: Path) -> None:
     """Refuse a netlist of instances that have not the widths of what is connected: it is not what its sources are."""
     if resized := _RESIZED.findall(said):
         raise ToolError(
@@ -142,7 +142,7 @@ def ports_of(
     inputs = [*sources, *read_by(sources, include)]
     names = named(inputs)[: len(sources)]
     script = "\n".join(
-        [*_reading(names, top, parameters or {}, defines or {}), "blackbox", "write_json ../ports.json", ""]
+        [*reading(names, top, parameters or {}, defines or {}), "blackbox", "write_json ../ports.json", ""]
     )
     state = state_of(inputs, {"script": script, "yosys": open_tools.version("yosys")})
     folder = folder.resolve() / "ports"
@@ -317,7 +317,7 @@ def _folders(sources: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(path.parent for path in sources))
 
 
-def _reading(
+def reading(
     names: Sequence[str], top: str, parameters: Mapping[str, int | str], defines: Mapping[str, str]
 ) -> list[str]:
     """Write how yosys reads a design, a command a line."""
@@ -343,7 +343,7 @@ def _script(
     defines: Mapping[str, str], flags: Sequence[str],
 ) -> str:  # fmt: skip
     """Write what yosys does to synthesise, a command a line."""
-    lines = _reading(names, top, parameters, defines)
+    lines = reading(names, top, parameters, defines)
     synthesis = _SYNTHESIS[target.family]
     if target.family == "gowin":
         synthesis += f" -family {target.device.split('-')[0].lower().rstrip('rz')}"

@@ -16,13 +16,14 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
 from pcedge.data.predictor import Predictor
 from pcedge.drivers import packets as device_packets
+from pcedge.drivers.device import Device
 from pcedge.drivers.size import EngineSize
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, MissingToolError, NotStructuredError, UsageError
 from pcedge.export.c99.project import write_c99
 from pcedge.export.engine.project import write_project
 from pcedge.export.program.image import image_words
-from pcedge.export.project.manifest import C99, RTL, UNROLLED, UNROLLED_RTL
+from pcedge.export.project.manifest import BUILT_JOBS, C99, PACKET_JOBS, RTL, UNROLLED, UNROLLED_RTL
 from pcedge.export.project.prediction import draw_rows, golden_rows, stage_of
 from pcedge.export.rtl.project import write_rtl
 from pcedge.export.unrolled.project import results, write_unrolled
@@ -34,6 +35,7 @@ from pcedge.simulate.ort import OrtSession, Progress
 from pcedge.simulate.parallel import EngineCsim
 from pcedge.simulate.rtl import RtlProject
 from pcedge.simulate.stage import StageCsim
+from pcedge.simulate.stage_rtl import StageRtl
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 from pcedge.simulate.unrolled_rtl import UnrolledRtl
 from pcedge.verify.comparison import (
@@ -193,7 +195,10 @@ def verify(
     if {*rungs} & ({"netlist"} if unrolled_rtl else {"rtl", "netlist"}):
         with scratch() as temporary:
             given = project is not None and kernel_of(Path(project)) == RTL
-            rtl = RtlProject(Path(str(project)) if given else write_rtl(engine.program, temporary / "project"))
+            # packets are not compared in a netlist, which they would make larger
+            jobs = BUILT_JOBS if "netlist" in rungs else (*BUILT_JOBS, *PACKET_JOBS)
+            fresh = temporary / "project"
+            rtl = RtlProject(Path(str(project)) if given else write_rtl(engine.program, fresh, jobs=jobs))
             if rtl.manifest.digest != circuit.digest.hex():
                 raise UsageError(f"{rtl.folder} must be a project of this circuit, its digest is another one's")
             if "rtl" in rungs and not unrolled_rtl:
@@ -202,6 +207,13 @@ def verify(
                     if rtl.manifest.reload:
                         device.load(rtl.image())
                     comparisons += compare_device("rtl", engine, device, records)
+                    if set(PACKET_JOBS) <= set(rtl.manifest.built_jobs):
+                        comparisons += _compare_device_packets("rtl", engine, device, records)
+                if predictor is not None and rtl.manifest.stage is not None:
+                    say("rtl: the predictor stage")
+                    data = _cells(predictor, rows)
+                    lines = compare_stage(circuit, StageRtl(rtl.folder), data, min(VERIFY_LANES, len(data)))
+                    comparisons += [Comparison("rtl", *one) for one in lines]
             if "netlist" in rungs:
                 compared, skipped, cells = compare_netlists(engine, rtl.folder, records, say)
                 comparisons += compared
@@ -288,12 +300,18 @@ def _compare_engine(engine: ReferenceEngine, csim: EngineCsim, records: IntArray
         if device.info.digest != engine.circuit.digest:
             raise UsageError(f"{csim.folder} must be a project of this circuit, its digest is another one's")
         out = compare_device("engine", engine, device, records)
-        out += compare_packets(
-            "engine", "", engine, records[(records != MISSING).all(axis=1)],
-            partial(device_packets.encode_packets, device, engine),
-            partial(device_packets.decode_packets, device, engine),
-        )  # fmt: skip
+        out += _compare_device_packets("engine", engine, device, records)
     return out
+
+
+def _compare_device_packets(
+    rung: str, engine: ReferenceEngine, device: Device, records: IntArray
+) -> list[Comparison]:  # fmt: skip
+    return compare_packets(
+        rung, "", engine, records[(records != MISSING).all(axis=1)],
+        partial(device_packets.encode_packets, device, engine),
+        partial(device_packets.decode_packets, device, engine),
+    )  # fmt: skip
 
 
 def _compare_unrolled(

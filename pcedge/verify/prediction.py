@@ -1,8 +1,8 @@
-"""The predictor stage's kernels against its reference: classes, tokens, raw bits, restored numbers."""
+"""A predictor stage that is simulated against its reference: classes, tokens, raw bits, restored numbers."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,28 @@ from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
 from pcedge.errors import MismatchError
 from pcedge.integer.circuit import IntegerCircuit
-from pcedge.simulate.stage import StageCsim
 
 #: what was compared: its name, how many vectors, how many of them differ, and the first
 Compared = tuple[str, int, int, str | None]
 
 
-def compare_stage(circuit: IntegerCircuit, csim: StageCsim, cells: NDArray[Any], lanes: int) -> list[Compared]:
+class Stage(Protocol):
+    """Run a circuit's predictor stage: `StageCsim` by C simulation, `StageRtl` by Verilator."""
+
+    def forward(self, x: NDArray[Any], lanes: int) -> tuple[IntArray, list[bytes]]:
+        """Give class, token and count of raw bits of every number, (numbers, 3), and every lane's raw bits."""
+
+    def back(self, tokens: IntArray, raw: list[bytes], rows: int) -> tuple[IntArray, IntArray, IntArray]:
+        """Give classes, numbers, and which are missing."""
+
+    def pack(self, cells: NDArray[Any], lanes: int) -> tuple[list[bytes], list[bytes]]:
+        """Give every lane's bytes, and its raw bits."""
+
+    def unpack(self, coded: list[bytes], raw: list[bytes], rows: int) -> tuple[IntArray, IntArray]:
+        """Give numbers, and which are missing."""
+
+
+def compare_stage(circuit: IntegerCircuit, csim: Stage, cells: NDArray[Any], lanes: int) -> list[Compared]:
     """Run all tops on rows of numbers (`Predictor.cells`) shared out to lanes.
 
     Raises:

@@ -57,7 +57,7 @@ def test_a_shipped_circuit_is_what_the_list_says(name: str) -> None:
 
 def test_the_zoo_has_one_of_each_kind() -> None:
     assert {"digits", "mnist-16", "nltcs", "shuttle"} <= set(zoo())
-    assert sum(entry["bytes"] for entry in zoo().values()) < 4_000_000
+    assert sum(entry["bytes"] for entry in zoo().values()) < 5_000_000  # the wheel has them
 
 
 def test_names_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

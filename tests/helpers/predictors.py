@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from pcedge.arrays import IntArray
+from pcedge.data.columns import Columns
 from pcedge.data.prediction import centred, observe
-from pcedge.data.predictor import KINDS, Adaptation, Feature, Group, Node, Offset, Predictor
+from pcedge.data.predictor import CELLS, KINDS, Adaptation, Feature, Group, Node, Offset, Predictor
 from pcedge.data.symbolizer import value_range
 from pcedge.export.project.prediction import draw_rows
 from pcedge.integer.circuit import IntegerCircuit
@@ -134,3 +135,16 @@ def random_predictor(case: int) -> Predictor:
     escapes = max(stage.escapes_needed(shift, bias) for bias, shift in zip(biases, shifts, strict=True))
     nodes = tree(generator, described(stage, 40), classes)
     return replace(stage, tree=nodes, classes=tuple(zip(biases, shifts, strict=True)), escapes=escapes)
+
+
+def with_gaps(case: int) -> tuple[Predictor, np.ndarray]:
+    """Make a stage whose columns mark missing values, and data with gaps."""
+    generator = np.random.default_rng(case)
+    x = generator.integers(-50, 50, (60, 3)).cumsum(axis=0).astype(np.int16)
+    x[generator.random(x.shape) < 0.2] = -32768
+    plain = random_predictor(case)
+    source = Columns.of(x, missing=-32768)
+    groups = tuple(replace(group, low=-32768, high=32767, origin=7) for group in plain.groups)
+    stage = replace(plain, dtype=CELLS, groups=groups, source=source, escapes=64)
+    assert stage.shape == source.cell_shape and stage.missing_token is not None
+    return stage, x

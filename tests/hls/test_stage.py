@@ -12,13 +12,12 @@ import pytest
 from helpers.commands import as_json, run
 from helpers.cpp import PLAIN
 from helpers.nightly import cases
-from helpers.predictors import LISTED, circuit_of, random_predictor
+from helpers.predictors import LISTED, circuit_of, random_predictor, with_gaps
 from strategies import make_circuit
 
 from pcedge.codec.predicted import encode_rows, map_lanes
-from pcedge.data.columns import Columns
 from pcedge.data.prediction import centred
-from pcedge.data.predictor import CELLS, Group, Predictor
+from pcedge.data.predictor import Group, Predictor
 from pcedge.errors import FormatError, MismatchError, ToolError, UsageError
 from pcedge.export import write_onnx, write_project
 from pcedge.export.project.manifest import read_manifest
@@ -207,19 +206,6 @@ def test_a_stage_without_raw_bits(tmp_path: Path) -> None:
     assert "compared: 600 records, 0 bytes" in csim.golden()
     with pytest.raises(MismatchError, match="lane 1: there are too many raw bits"):
         csim.back(np.full(8, 9), [b"", b"\0"], 4)
-
-
-def with_gaps(case: int) -> tuple[Predictor, np.ndarray]:
-    """Make a stage whose columns mark missing values, and data with gaps."""
-    generator = np.random.default_rng(case)
-    x = generator.integers(-50, 50, (60, 3)).cumsum(axis=0).astype(np.int16)
-    x[generator.random(x.shape) < 0.2] = -32768
-    plain = random_predictor(case)
-    source = Columns.of(x, missing=-32768)
-    groups = tuple(replace(group, low=-32768, high=32767, origin=7) for group in plain.groups)
-    stage = replace(plain, dtype=CELLS, groups=groups, source=source, escapes=64)
-    assert stage.shape == source.cell_shape and stage.missing_token is not None
-    return stage, x
 
 
 @pytest.mark.parametrize("case", [0, 6])

@@ -227,8 +227,9 @@ class TestCommands:
         command = ("export", model, "--target", "rtl", "--macs", 4, "--streams", 2, "--out", folder)
         done = run(*command, "--jobs", "encode,guess")
         assert done.exit_code == 2
-        assert "jobs must be some of likelihood, encode, decode, sample, score, got encode, guess" in " ".join(
-            done.output.split()
+        assert (
+            "jobs must be some of likelihood, encode, decode, sample, score, pack, unpack, got encode, guess"
+            in " ".join(done.output.split())
         )
         done = run(*command)
         assert (done.exit_code, done.exception) == (0, None)

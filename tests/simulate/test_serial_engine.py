@@ -24,7 +24,7 @@ from pcedge.export.rtl.serial.image import lower_serial
 from pcedge.export.rtl.serial.project import MODEL
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.simulate.rtl import _FLAGS, RtlProject
+from pcedge.simulate.rtl import FLAGS, RtlProject
 from pcedge.simulate.serial import SerialBoard
 from pcedge.toolchain.building import rtl_sources
 from pcedge.toolchain.verilator import build
@@ -198,7 +198,7 @@ def test_a_board_is_loaded_by_its_host(tmp_path: Path, small: tuple[RtlProject, 
 def test_a_flash_memory_gives_the_model(tmp_path: Path, small: tuple[RtlProject, ReferenceEngine]) -> None:
     project, engine = small
     harness = Path(__file__).parents[1] / "export/rtl/flash.cpp"
-    executable = build(rtl_sources(project.folder), "pcedge_flash", [harness], tmp_path, flags=(*_FLAGS, "-Wno-fatal"))
+    executable = build(rtl_sources(project.folder), "pcedge_flash", [harness], tmp_path, flags=(*FLAGS, "-Wno-fatal"))
     record = engine.sample(1, seed=4)
     model = project.folder / MODEL
     command = [str(executable), str(model), "0x100000", *map(str, record[0])]

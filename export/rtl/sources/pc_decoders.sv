@@ -2,8 +2,12 @@
 // streams (docs/rtl.md, Coding).
 //
 // Ports    start, decodes: a job begins, it decodes; opens: streams that have records; checks: lanes must be an encoder's.
-//          lane_ends: a stream's last symbol is coded. early_*: of whom an interval comes in the next cycle. interval_*: of a symbol that is tried, the highest one with top, with SHARED_PRODUCT the end a cycle later. others_ask: another one asks for a product in this cycle.
-//          tried_*: where the symbol lies. coded_valid, coded_stream: an interval is taken. ready: the stream may begin a
+//          unpacks: they are packets' payloads: closes: one without bytes; sure: rule 1 says what is in it; floors: f;
+//          says_*, in the place of coded_*: whether the packet holds no such symbol.
+//          lane_ends: a stream's last symbol is coded. early_*: of whom an interval comes in the next cycle.
+//          interval_*: of a symbol that is tried, the highest one with top, with SHARED_PRODUCT the end a cycle later.
+//          others_ask: another one asks for a product in this cycle. tried_*: where the symbol lies.
+//          coded_valid, coded_stream: an interval is taken. ready: the stream may begin a
 //          record; room: it may code a symbol. in_*: bytes of lanes, a word each. ask_*, product: pc_range_locate's.
 `include "pc_types.svh"
 module pc_decoders #(
@@ -16,6 +20,10 @@ module pc_decoders #(
     input logic decodes,
     input logic [PC_STREAMS-1:0] opens,
     input logic checks,
+    input logic unpacks,
+    input logic [PC_STREAMS-1:0] closes,
+    input logic [PC_STREAMS-1:0] sure,
+    input logic [P-1:0] floors,
     input logic [PC_STREAMS-1:0] lane_ends,
     input logic interval_valid,
     input logic interval_top,
@@ -30,6 +38,9 @@ module pc_decoders #(
     output logic tried_above,
     output logic coded_valid,
     output logic [PC_STREAM_BITS-1:0] coded_stream,
+    output logic says_valid,
+    output logic [PC_STREAM_BITS-1:0] says_stream,
+    output logic says_over,
     output logic [PC_STREAMS-1:0] ready,
     output logic [PC_STREAMS-1:0] room,
     input logic [PC_STREAMS-1:0] in_valid,
@@ -79,8 +90,9 @@ module pc_decoders #(
   logic [1:0] took_used;
   logic probe_valid_unused, probe_unused;
   logic [PC_STREAM_BITS-1:0] probe_stream_unused;
-  logic [P-1:0] read_unit_unused;
-  logic [2*P-1:0] read_offset_unused;
+  logic [P-1:0] take_unit;
+  logic [PC_STREAM_BITS-1:0] take_stream;
+  logic [2*P-1:0] read_offset_unused, took_offset, took_range;
   pc_range_decoder #(
       .SCALE_BITS(PC_SCALE_BITS), .STREAMS(PC_STREAMS), .SHARED(SHARED_PRODUCT != 0), .AHEAD(1)) decoder (
       .clk(clk), .rst(rst || start), .in_valid(interval_valid || load), .in_ready(locate_ready), .in_stream(at_stream),
@@ -88,8 +100,9 @@ module pc_decoders #(
       .in_end(interval_end), .in_bytes(next_bytes), .in_hold(1'b1), .probe_valid(probe_valid_unused),
       .probe_stream(probe_stream_unused), .probe_reached(probe_unused), .tried_valid(tried_valid),
       .tried_below(tried_below), .tried_above(tried_above), .out_valid(took), .out_stream(took_stream),
-      .out_used(took_used), .out_left(took_left), .read_stream('0), .read_unit(read_unit_unused),
-      .read_offset(read_offset_unused), .ask(ask), .ask_first(ask_first), .ask_second(ask_second), .product(product));
+      .out_used(took_used), .out_left(took_left), .out_offset(took_offset), .out_range(took_range),
+      .read_stream(take_stream), .read_unit(take_unit), .read_offset(read_offset_unused),
+      .ask(ask), .ask_first(ask_first), .ask_second(ask_second), .product(product));
   assign tried_stream = took_stream;
   logic took_symbol;
   always_comb begin
@@ -99,7 +112,61 @@ module pc_decoders #(
       if (PC_STREAM_BITS'(s) == took_stream) took_symbol = took && loaded[s];
     end
   end
-  assign coded_valid = took_symbol;
+  assign coded_valid = took_symbol && !unpacks;
+
+  // ---- what a packet holds (docs/packets.md): a symbol is in it if all that may follow lies in its interval, or if one
+  // of any probability would have two cells before it
+  always_ff @(posedge clk) take_stream <= at_stream;
+  if (HAS_UNPACK != 0) begin : g_unpack
+    logic take_1, take_2;
+    logic [PC_STREAM_BITS-1:0] stream_1, stream_2;
+    logic [P-1:0] unit_1;
+    logic [2*P-1:0] share_2;
+    logic [PC_STREAMS-1:0] had_room;
+    // bits of the window that are behind the payload's end, at most all of it
+    function automatic logic [5:0] open_of(input logic [3:0] bytes);
+      open_of = bytes > 4'(2 * BYTES) ? 6'(16 * BYTES) : {bytes[2:0], 3'd0};
+    endfunction
+    logic took_1, left_1, inner_1, fits_2, says_2;
+    logic [PC_STREAM_BITS-1:0] took_stream_1, took_stream_2;
+    logic [2*P-1:0] offset_1, range_1;
+    logic [3:0] beyond_1, beyond_2;
+    always_comb begin
+      beyond_1 = '0;
+      beyond_2 = '0;
+      for (int s = 0; s < PC_STREAMS; s = s + 1) begin
+        if (PC_STREAM_BITS'(s) == took_stream_1) beyond_1 = beyond[4*s+:4];
+        if (PC_STREAM_BITS'(s) == stream_2) beyond_2 = beyond[4*s+:4];
+      end
+    end
+    wire [2*P:0] after = {1'b0, offset_1} + (2 * P + 1)'(~({(2 * P + 1) {1'b1}} << open_of(beyond_1)));
+    always_ff @(posedge clk) begin
+      take_1 <= interval_valid && !rst;
+      stream_1 <= take_stream;
+      unit_1 <= take_unit;
+      take_2 <= take_1 && !rst;
+      stream_2 <= stream_1;
+      share_2 <= (2 * P)'(unit_1) * (2 * P)'(floors);
+      if (take_2) had_room[stream_2] <= (share_2 >> open_of(beyond_2)) >= (2 * P)'(2);
+      // what the window had of zeros behind the end before this symbol; they are shifted with it
+      took_1 <= took_symbol && !rst && !start;
+      left_1 <= took_left;
+      inner_1 <= 1'b0;
+      for (int s = 0; s < PC_STREAMS; s = s + 1)
+        if (PC_STREAM_BITS'(s) == took_stream) inner_1 <= beyond[4*s+:4] == '0;
+      took_stream_1 <= took_stream;
+      {offset_1, range_1} <= {took_offset, took_range};
+      says_2 <= took_1 && unpacks && !rst && !start;
+      took_stream_2 <= took_stream_1;
+      fits_2 <= !left_1 && (sure[took_stream_1] ? had_room[took_stream_1] : inner_1 || after < {1'b0, range_1});
+    end
+    assign says_valid = says_2;
+    assign says_stream = took_stream_2;
+    assign says_over = !fits_2;
+  end else begin : g_no_unpack
+    assign {says_valid, says_stream, says_over} = '0;
+    wire unused = &{1'b0, unpacks, closes, sure, floors, take_unit, took_offset, took_range};
+  end
   assign coded_stream = took_stream;
   always_ff @(posedge clk) begin
     bad_lane <= start ? 1'b0 : bad_lane;
@@ -129,10 +196,11 @@ module pc_decoders #(
       end
       if (lane_ends[s]) begin
         begun[s] <= 1'b0;
-        draining[s] <= !ended[s];
+        draining[s] <= !(ended[s] || (in_valid[s] && in_ready[s] && in_last[s]));
         // an encoder leaves out the zeros that its reader sees behind the end: all bytes of the range but one
         if (checks && (!ended[s] || have[2*s+:2] != '0 || beyond[4*s+:4] != 4'(2 * BYTES - 1))) bad_lane <= 1'b1;
       end
+      if (HAS_UNPACK != 0 && closes[s]) ended[s] <= 1'b1;
       if (start) begin
         begun[s] <= opens[s] && decodes;
         window[s*P+:P] <= '0;

@@ -30,16 +30,18 @@ module pc_engine #(
 );
   localparam logic [3:0] LIKELIHOOD = JOB_LIKELIHOOD, ENCODE = JOB_ENCODE, DECODE = JOB_DECODE, SAMPLE = JOB_SAMPLE;
   logic [3:0] job_now;
-  logic bad_symbol, bad_frame, bad_lane, bad_job, not_loaded, bad_image, too_large, loaded;
-  assign status = {25'd0, bad_symbol, bad_lane, bad_job, too_large, bad_image, not_loaded, bad_frame};
+  logic bad_symbol, bad_frame, bad_lane, bad_job, not_loaded, bad_image, too_large, loaded, upset;
+  assign status = {24'd0, upset, bad_symbol, bad_lane, bad_job, too_large, bad_image, not_loaded, bad_frame};
   // a job without work tells, or is none of this engine's
   wire starts_likelihood = HAS_LIKELIHOOD != 0 && (job == LIKELIHOOD || (HAS_SCORE != 0 && job == JOB_SCORE));
   wire starts_encoding = HAS_ENCODE != 0 && job == ENCODE;
   wire starts_decoding = (HAS_DECODE != 0 && job == DECODE) || (HAS_SAMPLE != 0 && job == SAMPLE);
-  wire has_work = starts_likelihood || starts_encoding || starts_decoding;
+  wire starts_packing = HAS_PACK != 0 && job == JOB_PACK;
+  wire starts_unpacking = HAS_UNPACK != 0 && job == JOB_UNPACK;
+  wire has_work = starts_likelihood || starts_encoding || starts_decoding || starts_packing || starts_unpacking;
   wire has_job = has_work || job == JOB_TELL || (RELOAD != 0 && (job == JOB_LOAD || job == JOB_READ));
   wire works = start && has_work && loaded;
-  logic codes_now, decodes_now;
+  logic codes_now, decodes_now, packets_now;
   wire codes = HAS_CODE != 0 && (HAS_LIKELIHOOD == 0 || codes_now);
   wire decodes = HAS_SEARCH != 0 && (HAS_ENCODE + HAS_LIKELIHOOD == 0 || decodes_now);
   logic [PC_STREAMS-1:0] opens;
@@ -128,13 +130,13 @@ module pc_engine #(
 
   // ---- rows and exponents
   logic [PC_STREAM_BITS-1:0] write_stream;
-  logic [ROW_ADDRESS_BITS-1:0] mix_row, vector_row, table_row, write_row;
+  logic [ROW_ADDRESS_BITS-1:0] mix_row, vector_row, second_row, table_row, write_row;
   logic [ROW_WIDTH-1:0] data_0, data_1, data_2, write_data;
   logic write, vector_ask, table_read;
-  wire vector_grant = vector_ask && (TABLE_COPY != 0 || !table_read);
-  pc_row_memory #(.ROWS(STATE_ROWS), .ROW_BITS(ROW_WIDTH), .THIRD(TABLE_COPY != 0)) row_memory (
+  wire vector_grant = vector_ask && !table_read;
+  pc_row_memory #(.ROWS(STATE_ROWS), .ROW_BITS(ROW_WIDTH), .THIRD(PAIR_COPY != 0)) row_memory (
       .clk(clk), .write(write), .write_row(write_row), .write_data(write_data), .read_0(mix_row), .data_0(data_0),
-      .read_1(TABLE_COPY == 0 && table_read ? table_row : vector_row), .data_1(data_1), .read_2(table_row),
+      .read_1(table_read ? table_row : vector_row), .data_1(data_1), .read_2(second_row),
       .data_2(data_2));
   logic write_exponent;
   logic [SLOT_BITS-1:0] write_slot;
@@ -168,6 +170,7 @@ module pc_engine #(
   pc_vector_unit vector (
       .clk(clk), .rst(rst), .task_valid(vector_some), .task_ready(vector_take), .task_in(vector_task),
       .row_ask(vector_ask), .row_grant(vector_grant), .row_address(vector_row), .row_data(data_1),
+      .second_address(second_row), .second_data(data_2),
       .list_address(list_address), .list_data(list_data), .lift(lift), .reserve(reserve[1]),
       .reserve_rows(reserve_rows[ROW_COUNT_BITS+:ROW_COUNT_BITS]), .reserve_meta(vector_meta), .free(free[1]),
       .out_valid(row_valid[1]), .out_last(row_last[1]), .out_row(vector_rows),
@@ -191,13 +194,13 @@ module pc_engine #(
   logic weighed_valid;
   weighed_t weighed;
   pc_table_unit tables (
-      .clk(clk), .rst(rst), .pass_valid(pass_valid), .pass_ready(pass_ready), .pass_in(pass),
+      .clk(clk), .rst(rst), .skips(packets_now), .pass_valid(pass_valid), .pass_ready(pass_ready), .pass_in(pass),
       .symbol_read(symbol_read), .symbol_stream(symbol_stream), .symbol_side(symbol_side),
       .symbol_variable(symbol_variable),
       .symbol_data(symbol_data), .variable_address(variable_address), .variable_data(variable_data),
       .tail_address(tail_address), .tail_data(tail_data), .leaf_address(leaf_address), .leaf_data(leaf_data),
       .even_address(even_address), .even_data(even_data), .odd_address(odd_address), .odd_data(odd_data),
-      .row_read(table_read), .row_address(table_row), .row_data(TABLE_COPY != 0 ? data_2 : data_1),
+      .row_read(table_read), .row_address(table_row), .row_data(data_1),
       .reserve(reserve[2]), .reserve_rows(reserve_rows[2*ROW_COUNT_BITS+:ROW_COUNT_BITS]), .reserve_meta(table_meta),
       .free(free[2]), .out_valid(row_valid[2]), .out_last(row_last[2]), .out_row(table_rows),
       .weighed_valid(weighed_valid), .weighed(weighed), .bad(bad));
@@ -283,7 +286,7 @@ module pc_engine #(
         if (writer_done[u] && PC_STREAM_BITS'(s) == done_stream[u*PC_STREAM_BITS+:PC_STREAM_BITS])
           done[s] = u != 2 || !searching[s];
       if (found && PC_STREAM_BITS'(s) == found_stream) done[s] = 1'b1;
-      if (interval_done && PC_STREAM_BITS'(s) == interval_stream) done[s] = 1'b1;
+      if (interval_done && PC_STREAM_BITS'(s) == interval_stream && !searching[s]) done[s] = 1'b1;
     end
   end
 
@@ -293,7 +296,8 @@ module pc_engine #(
   logic symbols_empty, frame, finds;
   logic [PC_STREAMS-1:0] dropping;
   // words that come when no job takes them are the next one's
-  wire takes_records = busy && (job_now == LIKELIHOOD || job_now == ENCODE || job_now == JOB_SCORE);
+  wire takes_records = busy && (job_now == LIKELIHOOD || job_now == ENCODE || job_now == JOB_SCORE ||
+                                (HAS_PACK != 0 && job_now == JOB_PACK));
   logic [VARIABLE_BITS-1:0] found_variable;
   logic [SYMBOL_BITS-1:0] found_symbol;
   logic [PC_STREAM_BITS-1:0] finds_stream;
@@ -305,13 +309,46 @@ module pc_engine #(
     found_variable <= finds_variable;
     found_symbol <= finds_symbol;
   end
+
+  // ---- packets of equal size: the word before one, and what is not in it
+  wire is_interval = table_task.step.kind == KIND_INTERVAL;
+  logic [PC_STREAMS-1:0] heads, head_ready, closes, sure, over, marked;
+  logic room_valid, packet_frame, skip, says_valid, says_over, mark_valid;
+  logic [PC_STREAM_BITS-1:0] room_stream, says_stream, mark_stream;
+  logic [15:0] room_bytes;
+  logic [VARIABLE_BITS-1:0] mark_variable;
+  wire skips_now = skip && is_interval && table_some;
+  wire skip_take = skips_now && table_take;
+  if (HAS_PACKETS != 0) begin : g_packets
+    logic was_now;
+    always_ff @(posedge clk) was_now <= rst ? 1'b0 : start ? starts_packing || starts_unpacking : was_now;
+    assign packets_now = was_now;
+    pc_packets packets (
+        .clk(clk), .rst(rst), .start(start), .packs(works && starts_packing), .unpacks(works && starts_unpacking),
+        .opens(opens), .in_valid(busy ? in_valid : '0), .in_data(in_data), .in_last(in_last), .heads(heads),
+        .head_ready(head_ready), .room_valid(room_valid), .room_stream(room_stream), .room_bytes(room_bytes), .closes(closes), .sure(sure),
+        .over(over), .bad_frame(packet_frame), .found(found), .found_stream(found_stream),
+        .found_variable(found_variable), .searching(searching), .skip_stream(table_task.stream), .skip(skip),
+        .skip_take(skip_take),
+        .says_valid(says_valid), .says_stream(says_stream), .says_over(says_over), .mark_valid(mark_valid),
+        .mark_stream(mark_stream), .mark_variable(mark_variable), .mark_ready(!found && !skips_now), .marked(marked));
+  end else begin : g_no_packets
+    assign packets_now = 1'b0;
+    assign {heads, head_ready, closes, sure, over, marked, room_valid, room_stream, room_bytes, packet_frame, skip} = '0;
+    assign {mark_valid, mark_stream, mark_variable} = '0;
+    wire unused = &{1'b0, says_valid, says_stream, says_over, skip_take};
+  end
   pc_symbols symbols (
-      .clk(clk), .rst(rst), .start(works), .gives(starts_decoding), .last_variable(last_variable), .more(more),
-      .in_valid(takes_records ? in_valid : '0),
+      .clk(clk), .rst(rst), .start(works), .gives(starts_decoding || starts_unpacking),
+      .joins(starts_unpacking), .over(over), .lane_ends(lane_ends), .last_variable(last_variable), .more(more),
+      .in_valid(takes_records ? in_valid & ~heads : '0),
       .in_ready(symbols_in_ready), .in_data(in_data), .in_last(in_last), .ready(symbols_ready), .side(side),
       .record_done(record_done), .read(symbol_read),
       .read_stream(symbol_stream), .read_side(symbol_side), .read_variable(symbol_variable), .read_data(symbol_data),
-      .write(found), .write_stream(found_stream), .write_variable(found_variable), .write_symbol(found_symbol),
+      .write(found || skip_take || mark_valid && !skips_now),
+      .write_stream(found ? found_stream : skips_now ? table_task.stream : mark_stream),
+      .write_variable(found ? found_variable : skips_now ? table_task.step.variable : mark_variable),
+      .write_symbol(found ? found_symbol : '1),
       .out_valid(symbols_out_valid), .out_ready(decodes ? out_ready : '0), .out_data(symbols_out),
       .out_last(symbols_out_last), .bad_frame(frame), .dropping(dropping), .empty(symbols_empty));
 
@@ -319,27 +356,29 @@ module pc_engine #(
   logic coder_asks, coder_takes;
   pass_t coder_pass, step_pass;
   logic [PC_STREAMS-1:0] coder_in_ready, coder_out_valid, coder_out_last, coder_ready, coder_room;
-  logic [PC_STREAMS*8-1:0] coder_out;
+  logic [PC_STREAMS*32-1:0] coder_out;
   logic coder_idle, searches;
-  wire is_interval = table_task.step.kind == KIND_INTERVAL;
   assign step_pass.weigh = is_interval;
   assign step_pass.leaf = !is_interval || table_task.step.flag;
-  assign step_pass.given = 1'b0;
+  assign step_pass.given = skips_now;
   assign step_pass.opens = 1'b0;
-  assign step_pass.symbol = '0;
+  assign step_pass.symbol = skips_now ? '1 : '0;
   assign step_pass.work = table_task;
-  assign searches = decodes && is_interval;  // a decoder finds the symbol first
+  assign searches = decodes && is_interval && !skips_now;  // a decoder finds the symbol first
   logic search_ready;
   assign pass = coder_asks ? coder_pass : step_pass;
-  assign pass_valid = coder_asks || (table_some && !searches);
+  // a symbol that is not in a packet is written as one that was found
+  assign pass_valid = coder_asks || (table_some && !searches && !(skips_now && found));
   assign coder_takes = coder_asks && pass_ready;
-  assign table_take = searches ? search_ready : !coder_asks && pass_ready;
-  assign interval_done = weighed_valid && !weighed.leaf && !decodes;
+  assign table_take = searches ? search_ready : !coder_asks && pass_ready && !(skips_now && found);
+  assign interval_done = weighed_valid && !weighed.leaf;
   assign interval_stream = weighed.stream;
   if (HAS_CODE != 0) begin : g_code
     pc_coder coder (
-        .clk(clk), .rst(rst), .start(works), .encodes(starts_encoding), .decodes(starts_decoding),
-        .checks(job == DECODE), .floors(floors), .opens(opens),
+        .clk(clk), .rst(rst), .start(works), .encodes(starts_encoding), .decodes(starts_decoding || starts_unpacking),
+        .checks(job == DECODE), .packs(starts_packing), .unpacks(starts_unpacking), .closes(closes), .sure(sure),
+        .room_valid(room_valid), .room_stream(room_stream), .room_bytes(room_bytes), .says_valid(says_valid),
+        .says_stream(says_stream), .says_over(says_over), .marked(marked), .floors(floors), .opens(opens),
         .search_valid(table_some && searches), .search_ready(search_ready), .search(table_task), .asks(coder_asks),
         .takes(coder_takes), .pass(coder_pass), .weighed_valid(weighed_valid), .weighed(weighed),
         .written_valid(writer_done[2]), .written_stream(done_stream[2*PC_STREAM_BITS+:PC_STREAM_BITS]),
@@ -347,18 +386,21 @@ module pc_engine #(
         .found_stream(finds_stream), .found_variable(finds_variable), .found_symbol(finds_symbol),
         .issued(task_valid[2] && task_out.step.kind == KIND_INTERVAL), .issued_stream(task_out.stream),
         .lane_ends(codes ? lane_ends : '0), .coded(coded), .ready(coder_ready), .room(coder_room),
-        .in_valid(decodes ? in_valid : '0), .in_ready(coder_in_ready), .in_data(in_data), .in_last(in_last),
+        .in_valid(decodes ? in_valid & ~heads : '0), .in_ready(coder_in_ready), .in_data(in_data), .in_last(in_last),
         .out_valid(coder_out_valid), .out_ready(codes && !decodes ? out_ready : '0), .out_data(coder_out),
         .out_last(coder_out_last), .bad_lane(bad_lane), .idle(coder_idle));
   end else begin : g_no_code
     wire unused_floors = |floors;
+    assign {says_valid, says_stream, says_over} = '0;
+    wire unused_packets = &{1'b0, closes, sure, room_valid, room_stream, room_bytes, marked};
     assign {search_ready, coder_asks, coder_pass, searching, finds, finds_stream, finds_variable, finds_symbol} = '0;
     assign {coder_in_ready, coder_out_valid, coder_out, coder_out_last, bad_lane} = '0;
     assign {coded, coder_ready, coder_room, coder_idle} = '1;
     wire unused = &{1'b0, coder_takes, weighed, lane_ends, opens, in_last};
   end
   assign ready = symbols_ready & coder_ready;
-  assign in_ready = decodes ? coder_in_ready | drain_ready
+  assign in_ready = packets_now ? (heads & head_ready) | (~heads & (decodes ? coder_in_ready : symbols_in_ready)) | drain_ready
+      : decodes ? coder_in_ready | drain_ready
       : takes_records ? symbols_in_ready | drain_ready : PC_STREAMS'(load_in_ready) | drain_ready;
 
   // ---- likelihoods: two words a record; scores: one, which takes the second one's place
@@ -409,15 +451,16 @@ module pc_engine #(
         : result_waits[s] && (!scores || result_ready[s]));
     assign out_last[s] = image ? load_out_last
         : decodes ? symbols_out_last[s] : codes ? coder_out_last[s] : result_half[s];
-    assign out_data[s*32+:32] = image ? load_out : decodes ? symbols_out[s*32+:32] : codes ? 32'(coder_out[s*8+:8])
+    assign out_data[s*32+:32] = image ? load_out : decodes ? symbols_out[s*32+:32] : codes ? coder_out[s*32+:32]
         : result_half[s] ? exponents[s*32+:32] : 32'(mantissas[s*PC_STATE_BITS+:PC_STATE_BITS]);
   end
 
   // ---- the job
+  pc_guard guard (.clk(clk), .rst(rst), .start(start), .busy(busy), .upset(upset));
   always_ff @(posedge clk) begin
     if (bad) bad_symbol <= 1'b1;
-    if (frame) bad_frame <= 1'b1;
-    if (busy && (job_now <= SAMPLE || scores) && !not_loaded) cycles <= cycles + 1'b1;
+    if (frame || packet_frame) bad_frame <= 1'b1;
+    if (busy && (job_now <= SAMPLE || scores || packets_now) && !not_loaded) cycles <= cycles + 1'b1;
     if (busy && scheduler_idle && coder_idle && result_waits == '0 && (!decodes || symbols_empty) && dropping == '0 &&
         !load_busy && !drain_busy)
       busy <= 1'b0;
@@ -425,7 +468,7 @@ module pc_engine #(
       busy <= 1'b1;
       job_now <= job;
       codes_now <= !starts_likelihood;
-      decodes_now <= starts_decoding;
+      decodes_now <= starts_decoding || starts_unpacking;
       cycles <= '0;
       bad_symbol <= 1'b0;
       bad_frame <= 1'b0;

@@ -3,8 +3,8 @@
 //
 // Ports    in_valid, in_ready, in_stream, in_operation (PROBE 0, TAKE 1, LOAD 2, TRY 3), in_start, in_end, in_bytes, in_hold,
 //          in_top;
-//          probe_valid, probe_stream, probe_reached; out_valid, out_stream, out_used, out_left; tried_valid, tried_below,
-//          tried_above, of out_stream too: pc_range_locate's.
+//          probe_valid, probe_stream, probe_reached; out_valid, out_stream, out_used, out_left, out_offset,
+//          out_range; tried_valid, tried_below, tried_above, of out_stream too: pc_range_locate's.
 //          read_stream; read_unit, read_offset: a stream's state, in the same cycle, for pc_probe.
 //          With AHEAD in_stream comes a cycle before all else of an operation, and out_valid of its last one before that.
 // Latency  a probe's 6, else 9. Initiation interval 1, of TAKE and TRY 2. After a TAKE, TRY or LOAD a stream's next operation must
@@ -38,6 +38,8 @@ module pc_range_decoder #(
     output logic                    tried_valid,
     output logic                    tried_below,
     output logic                    tried_above,
+    output logic [2*SCALE_BITS-1:0] out_offset,
+    output logic [2*SCALE_BITS-1:0] out_range,
     input  logic [ STREAM_BITS-1:0] read_stream,
     output logic [  SCALE_BITS-1:0] read_unit,
     output logic [2*SCALE_BITS-1:0] read_offset,
@@ -110,6 +112,8 @@ module pc_range_decoder #(
       range_of[out_stream] <= new_range;
       offset_of[out_stream] <= new_offset;
     end
+  assign out_offset = new_offset;
+  assign out_range = new_range;
   assign read_unit = range_of[read_stream][B-1-:SCALE_BITS];
   assign read_offset = offset_of[read_stream];
 

@@ -1,6 +1,7 @@
 // pc_row_memory: the vectors of all streams, a row of LANES mantissas a word (docs/rtl.md, Rows).
 //
-// Two copies, so that mixing reads beside what the other units read, of THIRD another one; all are written at once.
+// Two copies, so that mixing reads beside what the other units read, of THIRD another one for second operands; all are
+// written at once.
 //
 // Ports    write, write_row, write_data: stored at the end of the cycle. read_0, read_1, of THIRD read_2: rows; data_0,
 //          data_1 and data_2 are theirs 2 cycles later. A row that is written is readable from the next cycle on.

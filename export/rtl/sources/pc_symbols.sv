@@ -2,7 +2,8 @@
 // (docs/engine.md, Streams).
 //
 // Ports    start, gives: a job begins; it takes records, or gives them (a decoder's).
-//          last_variable: the record's; more: records that are not done, as pc_scheduler says it.
+//          joins: the records of a stream are one packet, up to the one in which over is set, or the last one, which
+//          lane_ends says. last_variable: the record's; more: records that are not done, as pc_scheduler says it.
 //          in_*: a word a symbol, of every stream; a record ends with in_last. One that ends early has missing symbols
 //          in its place, what comes behind its last one is dropped; both set bad_frame. dropping: the rest of a record is
 //          dropped.
@@ -18,6 +19,9 @@ module pc_symbols #(
     input logic rst,
     input logic start,
     input logic gives,
+    input logic joins,
+    input logic [PC_STREAMS-1:0] over,
+    input logic [PC_STREAMS-1:0] lane_ends,
     input logic [VARIABLE_BITS-1:0] last_variable,
     input logic [2*PC_STREAMS-1:0] more,
     input logic [PC_STREAMS-1:0] in_valid,
@@ -53,6 +57,8 @@ module pc_symbols #(
   endfunction
   logic gives_later;
   wire gives_now = HAS_SEARCH != 0 && gives_later;
+  logic [PC_STREAMS-1:0] closed, final_0, final_1;  // of a packet: its last record is done; which side that is
+  logic joins_now;
   logic [PC_STREAMS-1:0] full_0, full_1;  // by side: symbols are in it that are not done with
   logic [PC_STREAMS-1:0] other;  // the side that comes in or goes out
   logic [PC_STREAMS*VARIABLE_BITS-1:0] count;
@@ -175,7 +181,10 @@ module pc_symbols #(
   end
 
   always_ff @(posedge clk) begin
-    if (start) gives_later <= gives;
+    if (start) begin
+      gives_later <= gives;
+      joins_now <= HAS_UNPACK != 0 && joins;
+    end
     for (int s = 0; s < PC_STREAMS; s = s + 1) begin
       if (take && turn[s]) begin
         if (is_dropping) dropping[s] <= !word_last;
@@ -192,15 +201,18 @@ module pc_symbols #(
       end
       if (record_done[s]) begin
         side[s] <= !side[s];
-        if (side[s]) full_1[s] <= gives_now;
-        else full_0[s] <= gives_now;
+        if (side[s]) full_1[s] <= gives_now && !closed[s];
+        else full_0[s] <= gives_now && !closed[s];
+        if (joins_now && (over[s] || lane_ends[s])) closed[s] <= 1'b1;
+        if (side[s]) final_1[s] <= over[s] || lane_ends[s];
+        else final_0[s] <= over[s] || lane_ends[s];
       end
       if (read_out && out_turn[s]) under_way[s] <= 1'b1;
       if (out_come && PC_STREAM_BITS'(s) == out_stream_2) begin
         under_way[s] <= 1'b0;
         out_valid[s] <= 1'b1;
-        out_data[32*s+:32] <= 32'(read_data);
-        out_last[s] <= out_end_2;
+        out_data[32*s+:32] <= joins_now && read_data == '1 ? '1 : 32'(read_data);
+        out_last[s] <= out_end_2 && (!joins_now || (other[s] ? final_1[s] : final_0[s]));
         count[s*VARIABLE_BITS+:VARIABLE_BITS] <= out_end_2 ? '0 : count[s*VARIABLE_BITS+:VARIABLE_BITS] + 1'b1;
         if (out_end_2) begin
           other[s] <= !other[s];
@@ -219,6 +231,7 @@ module pc_symbols #(
       count <= '0;
       filling <= '0;
       dropping <= '0;
+      closed <= '0;
       under_way <= '0;
       out_valid <= '0;
       bad_frame <= 1'b0;

@@ -8,7 +8,7 @@
 // Passes with a context end at least 8 cycles after each other where their products are shared (pc_coder): one begins
 // PASS_GAP cycles after the last one's end at the earliest, which is 8 less the beats of the shortest.
 //
-// Ports    pass_*: a pass. symbol_*: of the record, 2 cycles later; variable_*, leaf_*, even_*, odd_*, tail_*: memories,
+// Ports    skips: of a job with packets: a missing symbol has no interval. pass_*: a pass. symbol_*: of the record, 2 cycles later; variable_*, leaf_*, even_*, odd_*, tail_*: memories,
 //          2 cycles each. row_*: a row of the context, always granted. out_*: rows of counts for the writer.
 //          weighed_*: what a pass with a context found. bad: a symbol was beyond its variable's.
 // Latency  4 from a pass to its first beat, hidden behind the beats of the pass before; 10 + log2 TABLE_LANES from a
@@ -23,6 +23,7 @@ module pc_table_unit #(
 ) (
     input logic clk,
     input logic rst,
+    input logic skips,
     input logic pass_valid,
     output logic pass_ready,
     input pass_t pass_in,
@@ -77,7 +78,7 @@ module pc_table_unit #(
   assign record = variable_of(variable_data, next.work.step.variable);
   wire [SYMBOL_BITS-1:0] found =
       !next.given ? symbol_data : HAS_SEARCH != 0 && next.opens ? SYMBOL_BITS'(record.first) : next.symbol;
-  wire missing = !next.given && !next.weigh && found == MISSING;
+  wire missing = found == MISSING && ((!next.given && !next.weigh) || (HAS_PACKETS != 0 && skips));
   wire beyond = !missing && (SYMBOL_BITS + 1)'(found) >= (SYMBOL_BITS + 1)'(record.cardinality);
   always_ff @(posedge clk) begin
     bad <= 1'b0;
@@ -294,6 +295,7 @@ module pc_table_unit #(
       weighed.total <= (bs.first ? '0 : weighed.total) + CONTEXT_BITS'(context_s);
     end
     weighed.leaf <= bs.leaf;
+    weighed.missing <= HAS_PACKETS != 0 && bs.missing;
     weighed.stream <= bs.stream;
     weighed.symbol <= bs.symbol;
     weighed.cardinality <= bs.cardinality;

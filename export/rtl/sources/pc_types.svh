@@ -41,6 +41,7 @@ localparam int PASS_T_BITS = 4 + SYMBOL_BITS + TASK_T_BITS;
 
 // what a reading with a context found
 typedef struct packed {
+  logic missing;  // the symbol is: it has no interval
   logic leaf;     // the pass has a LEAF too, which says when the step is done
   logic [PC_STREAM_BITS-1:0] stream;
   logic [SYMBOL_BITS-1:0] symbol;

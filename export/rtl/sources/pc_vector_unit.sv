@@ -1,10 +1,11 @@
 // pc_vector_unit: INIT, MULTIPLY, ALIGN, and what reads entry by entry: LIST and GATHER (docs/rtl.md, Vectors).
 //
-// Reads share a port with the tables, which go first: a read is asked for with row_ask and done with row_grant.
-// Beats: INIT rows, MULTIPLY 2 rows, ALIGN rows, LIST entries, GATHER 2 entries, END 1.
+// Reads share a port with the tables, which go first: a read is asked for with row_ask and done with row_grant. With
+// PAIR_COPY second operands come through a port of their own, beside the first ones.
+// Beats: INIT rows, MULTIPLY 2 rows, ALIGN rows, LIST entries, GATHER 2 entries, END 1; with PAIR_COPY one where two are.
 //
 // Ports    task_*: a step. row_*: a read, data 2 cycles after its grant. list_*: an entry of a list, 2 cycles later.
-//          lift: bits by which weights are larger than the circuit's.
+//          second_*: the second operand of the same read. lift: bits by which weights are larger than the circuit's.
 //          out_*: rows for the writer. result_*: mantissa and exponent of a likelihood, of an END.
 // Latency  from a grant: 2 to the row, 2 to the product, 1 to the sum.
 `include "pc_types.svh"
@@ -21,6 +22,8 @@ module pc_vector_unit #(
     input logic row_grant,
     output logic [ROW_ADDRESS_BITS-1:0] row_address,
     input logic [PC_LANES*PC_STATE_BITS-1:0] row_data,
+    output logic [ROW_ADDRESS_BITS-1:0] second_address,
+    input logic [PC_LANES*PC_STATE_BITS-1:0] second_data,
     output logic [LIST_BITS-1:0] list_address,
     input logic [LIST_WIDTH-1:0] list_data,
     input logic [LIFT_BITS-1:0] lift,
@@ -44,7 +47,8 @@ module pc_vector_unit #(
   logic [STATE_LANE_BITS-1:0] lane;
   logic signed [32:0] apart;  // the first exponent less the second
   wire listed = HAS_LISTS != 0 && (now.step.kind == KIND_LIST || now.step.kind == KIND_GATHER);
-  wire paired = now.step.kind == KIND_MULTIPLY || now.step.kind == KIND_GATHER;
+  wire multiplies = now.step.kind == KIND_MULTIPLY || now.step.kind == KIND_GATHER;
+  wire paired = PAIR_COPY == 0 && multiplies;  // two reads, one after the other
   wire ends = now.step.kind == KIND_END;
   wire into_second = now.step.kind == KIND_ALIGN && row >= now.step.a_rows;
 
@@ -99,6 +103,8 @@ module pc_vector_unit #(
     else if (second) row_address = now.step.b + ROW_ADDRESS_BITS'(row);
     else if (into_second) row_address = now.step.b + ROW_ADDRESS_BITS'(row - now.step.a_rows);
     else if (ends) row_address = now.step.a;
+    second_address = now.step.b + ROW_ADDRESS_BITS'(row);
+    if (listed) second_address = now.step.b + ROW_ADDRESS_BITS'(entry_b[POSITION_BITS-1:0] >> LANE_SHIFT);
   end
   always_ff @(posedge clk) begin
     if (row_grant) begin
@@ -135,11 +141,12 @@ module pc_vector_unit #(
     logic list_last;
     logic [STATE_LANE_BITS-1:0] lane;     // of the result
     logic [STATE_LANE_BITS-1:0] chosen;   // of the row that is read
+    logic [STATE_LANE_BITS-1:0] second_chosen;
     logic [STATE_LANE_BITS-1:0] units;    // INIT: the last unit of the row
     logic [LIST_B_BITS-1:0] weight;
     logic [4:0] shift;                    // ALIGN: to the right
   } read_t;
-  localparam int READ_BITS = 12 + 3 * STATE_LANE_BITS + LIST_B_BITS + 5;
+  localparam int READ_BITS = 12 + 4 * STATE_LANE_BITS + LIST_B_BITS + 5;
   read_t read_0, read_2, read_3, read_4;
   wire behind = into_second ? apart > 0 : apart < 0;  // this source's exponent is the lesser one
   wire [32:0] away = apart < 0 ? 33'(-apart) : 33'(apart);
@@ -155,6 +162,7 @@ module pc_vector_unit #(
   assign read_0.lane = lane;
   assign read_0.chosen =
       STATE_LANE_BITS'(second ? entry_b[POSITION_BITS-1:0] : entry_a) & STATE_LANE_BITS'(PC_LANES - 1);
+  assign read_0.second_chosen = STATE_LANE_BITS'(entry_b[POSITION_BITS-1:0]) & STATE_LANE_BITS'(PC_LANES - 1);
   assign read_0.units = last_row ? now.step.last : STATE_LANE_BITS'(PC_LANES - 1);
   assign read_0.weight = entry_b;
   assign read_0.shift = !behind ? 5'd0 : away > 33'd31 ? 5'd31 : away[4:0];
@@ -174,14 +182,19 @@ module pc_vector_unit #(
   wire by_entry = HAS_LISTS != 0 && (read_2.kind == KIND_LIST || read_2.kind == KIND_GATHER);
   wire [PC_STATE_BITS-1:0] entry_value =
       read_2.none ? '0 : PC_STATE_BITS'(row_data >> (32'(read_2.chosen) * PC_STATE_BITS));
+  wire [PC_STATE_BITS-1:0] second_value =
+      read_2.none ? '0 : PC_STATE_BITS'(second_data >> (32'(read_2.second_chosen) * PC_STATE_BITS));
+  wire [PC_LANES*PC_STATE_BITS-1:0] read_row = by_entry ? (PC_LANES * PC_STATE_BITS)'(entry_value) : row_data;
+  wire [PC_LANES*PC_STATE_BITS-1:0] second_row = by_entry ? (PC_LANES * PC_STATE_BITS)'(second_value) : second_data;
+  wire at_once = PAIR_COPY != 0 && (read_2.kind == KIND_MULTIPLY || read_2.kind == KIND_GATHER);
   logic [PC_LANES*PC_STATE_BITS-1:0] first, x, y;
   logic [COEFFICIENT_BITS-1:0] coefficient;
   always_ff @(posedge clk) begin
-    if (valid_2 && !read_2.second) first <= by_entry ? (PC_LANES * PC_STATE_BITS)'(entry_value) : row_data;
-    y <= by_entry ? (PC_LANES * PC_STATE_BITS)'(entry_value) : row_data;
-    x <= first;
+    if (valid_2 && !read_2.second) first <= read_row;
+    y <= at_once ? second_row : read_row;
+    x <= at_once ? read_row : first;
     coefficient <= HAS_LISTS == 0 || read_2.kind != KIND_LIST
-        ? COEFFICIENT_BITS'(by_entry ? entry_value : row_data[PC_STATE_BITS-1:0])
+        ? COEFFICIENT_BITS'(at_once ? second_row[PC_STATE_BITS-1:0] : read_row[PC_STATE_BITS-1:0])
         : read_2.weighted ? COEFFICIENT_BITS'(read_2.weight) : COEFFICIENT_BITS'(1);
     // INIT is a product too, so that nothing stands behind the multipliers; a factor of 1 could count as none
     if (read_2.kind == KIND_INIT) begin

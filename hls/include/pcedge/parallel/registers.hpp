@@ -48,6 +48,7 @@ enum status_t : std::uint32_t {
   BAD_JOB = 16, ///< no such job, or one that this build has not
   BAD_LANE = 32, ///< no encoder of this circuit wrote a lane
   BAD_SYMBOL = 64, ///< a symbol was beyond the alphabet of its variable
+  UPSET = 128, ///< a memory gave a word that was not written; hardened engines say so
 };
 
 /// Words of the info registers; the circuit's SHA-256 is the last eight, and what has no name is 0.
