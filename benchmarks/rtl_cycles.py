@@ -3,8 +3,8 @@
     python benchmarks/rtl_cycles.py
     python benchmarks/rtl_cycles.py mnist-850:64x20x16x4
 
-A size is macs x streams x lanes x table lanes. Of every job the smallest build that has it is counted; of one build, area
-too, with `pcedge estimate m.onnx --target rtl --macs 64 --streams 14 --jobs encode`, `--lanes` and `--table-lanes`.
+A size is macs x streams x lanes x table lanes. Of every job the smallest build that has it is counted; of one build,
+area too, with `pcedge estimate m.onnx --target rtl --macs 64 --streams 14 --jobs encode`, `--lanes`, `--table-lanes`.
 """
 
 from __future__ import annotations
