@@ -122,7 +122,7 @@ def small_memories(size: Mapping[str, int]) -> list[Memory]:
         **{f"{name} vectors": (12, count + width) for name, width in widths.items()},
         "steps of streams": (streams, step), "digits": (streams, 4 + scale), "runs": (streams, 40),
         "encoders": (streams, 4 * scale + 1), "decoders": (streams, 4 * scale),
-        "searches": (streams, task + 2 * symbol),
+        "searches": (streams, task + 4 * symbol + 4),
         "passes": (2, task + symbol), "bytes": (8 * streams, 9),
         "weighted": (14, size["WEIGHTED_BITS"] + scale + 1), "bytes that come": (7, scale),
     }  # fmt: skip

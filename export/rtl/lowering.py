@@ -158,7 +158,7 @@ def lower_rtl(
         if job in jobs and beside not in jobs:
             raise UsageError(f"{job} must go with {beside}, got {', '.join(jobs)}")
     codes = set(jobs) - {"likelihood", "score"}
-    searches = bool(codes - {"encode"})
+    searches = bool(codes & {"decode", "sample", "unpack"})
     for schedule, runs in ((program.likelihood, "likelihood" in jobs), (program.code, bool(codes))):
         starts.append(len(rows))
         if not runs:
