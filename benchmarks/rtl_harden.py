@@ -1,10 +1,10 @@
 """Flip bits of registers and memories of the digits engine in Verilator, by level of hardening; measure its area too.
 
 The engine has 4 macs and 2 streams and does a test image on each stream. Projects are kept in build/rtl-harden, and
-what was found, so that `--levels` may name some with commas and the page has the others of the same `--flips` and
-`--seed` (1) as well. `--flips R,M` (800,200): so many bits of registers, and so many of memories, for each level; those
-of memories take far longer, because what is in an image stays until the end. It takes an hour, half of it the C++
-compiler's. Exit 1: a silent fault where there must be none.
+what was found, so that `--levels` may name some with commas, or none, and the page has the others of the same
+`--flips` and `--seed` (1) as well. `--flips R,M` (800,200): so many bits of registers, and so many of memories, for
+each level; those of memories take far longer: what is in an image stays until the end. It takes an hour, half of it
+the C++ compiler's. Exit 1: a silent fault where there must be none.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
     tasks = tasks_of(engine, test.reshape(len(test), -1).astype(np.int64)[: size.streams], size.streams)
     registers, _, stored = given.flips.partition(",")
     flips = int(registers), int(stored)
-    for level in given.levels.split(","):
+    for level in filter(None, given.levels.split(",")):
         folder = write_rtl(engine.program, BUILD / level, size=size, harden=level)
         measure(level, folder, tasks, flips, given.seed)
     found = [json.loads(path.read_bytes()) for level in LEVELS if (path := BUILD / f"{level}.json").is_file()]
