@@ -93,7 +93,10 @@ def find_target(target: str) -> Target:
             f"{target} is a device of the open flow, which takes no HLS: the target must be one of {', '.join(known)}"
         )
     if not target.endswith(".toml"):
-        raise UsageError(f"the target must be one of {', '.join(known)} or a .toml file, got {target!r}")
+        raise UsageError(
+            f"the target must be one of {', '.join(known)} or a .toml file, or for pcedge export rtl, c99, or a "
+            f"device of pcedge build; got {target!r}"
+        )
     try:
         path = Path(target)
         if path.exists() and not path.is_file():  # a pipe or a device has no end

@@ -253,7 +253,7 @@ def _steps(table: Mapping[str, Any], where: str, jobs: tuple[str, ...]) -> dict[
     if not isinstance(steps, dict):
         _refuse(where, f"steps must hold likelihood and code, {_got(steps)}")
     # a program that no job runs is not there
-    runs = {"likelihood": "likelihood" in jobs, "code": set(jobs) != {"likelihood"}}
+    runs = {"likelihood": "likelihood" in jobs, "code": not set(jobs) <= {"likelihood", "score"}}
     return {name: _count(steps, name, f"{where}: steps") for name, there in runs.items() if there}
 
 

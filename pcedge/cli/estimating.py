@@ -10,8 +10,8 @@ import click
 
 from pcedge.cli.completing import targets
 from pcedge.cli.files import read_integer
-from pcedge.cli.inputs import MODEL
-from pcedge.cli.output import Command, Result, in_words, memory_in_words, must_come_with, options_given, table
+from pcedge.cli.inputs import MODEL, jobs_of
+from pcedge.cli.output import Command, Result, announce, in_words, memory_in_words, must_come_with, options_given, table
 
 if TYPE_CHECKING:
     from pcedge.export.engine.costs import Cost
@@ -35,16 +35,22 @@ JOBS = ("likelihood", "encode", "decode")
     "--lanes", type=int, help="Of RTL: entries of a row, a power of two.  [default: a tile as square as can be]"
 )
 @click.option("--table-lanes", type=int, help="Of RTL: leaf tables read a cycle, a power of two.  [default: 2]")
-@click.option("--jobs", help="Of RTL: what the engine is built for, as export takes it.  [default: all but score]")
-@click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
+@click.option("--jobs", help="Of RTL: what the engine is built for, as export takes it.")
 @click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), help="Symbols a second: find the least macs and streams."
+    "--search-bits", type=int, help="Of HLS: bits a decoder finds in a round, 1..4.  [default: by macs and symbols]"
 )
 @click.option(
-    "--memories", default="baked", show_default=True, type=click.Choice(["baked", "reload"]), help="As export takes it."
+    "--rate", type=click.FloatRange(0, min_open=True), help="Of HLS: symbols a second; find the least macs and streams."
+)
+@click.option(
+    "--memories",
+    default="baked",
+    show_default=True,
+    type=click.Choice(["baked", "reload"]),
+    help="Of HLS, as export takes it.",
 )
 @click.option("--fit", multiple=True, type=MODEL, help="With --memories reload: another circuit that must fit.")
-@click.option("--job", default="encode", show_default=True, type=click.Choice(JOBS), help="The job of --rate.")
+@click.option("--job", default="encode", show_default=True, type=click.Choice(JOBS), help="Of HLS: the job of --rate.")
 def estimate(
     model: str, target: str, macs: int, streams: int, lanes: int | None, table_lanes: int | None,
     jobs: str | None, search_bits: int | None, rate: float | None, memories: str, fit: tuple[str, ...], job: str,
@@ -55,13 +61,17 @@ def estimate(
     """
     from pcedge.drivers.size import EngineSize, default_search_bits
     from pcedge.export.engine.costs import STAGE_UNIT, OutOfReach, estimate_cost, smallest_for
+    from pcedge.export.rtl.serial.project import is_serial_target
     from pcedge.export.rtl.size import is_rtl_target, size_for
     from pcedge.schedule import Program
 
     if is_rtl_target(target):
         if wrong := options_given("search_bits", "rate", "memories", "fit", "job"):
             raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of HLS, {target} is of RTL")
-        chosen = size_for(EngineSize(macs, streams), lanes, table_lanes)
+        sized = EngineSize(macs, streams) if options_given("macs", "streams") else None
+        chosen = size_for(sized, lanes, table_lanes)
+        if is_serial_target(target):
+            announce(f"this is the parallel engine; for {target} export takes the serial one where no size is given")
         return _of_rtl(read_integer(model), target, chosen, jobs)
     if wrong := options_given("lanes", "table_lanes", "jobs"):
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of RTL, {target} is of HLS")
@@ -126,7 +136,7 @@ def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | Non
     from pcedge.export.rtl.costs import estimate_rtl
     from pcedge.export.rtl.memories import mapped
 
-    cost = estimate_rtl(circuit, size, target, BUILT_JOBS if jobs is None else tuple(jobs.split(",")))
+    cost = estimate_rtl(circuit, size, target, BUILT_JOBS if jobs is None else jobs_of(jobs))
     clock = cost.clock_mhz
     shown: list[object] = [
         f"{size.macs} macs, {size.streams} streams, {size.lanes} lanes, {size.table_lanes} table lanes"

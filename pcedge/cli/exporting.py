@@ -10,7 +10,7 @@ import click
 
 from pcedge.cli.completing import targets
 from pcedge.cli.files import read_float, read_integer
-from pcedge.cli.inputs import DATA, MODEL, reading_of, reading_options, said_header, to_records
+from pcedge.cli.inputs import DATA, MODEL, jobs_of, reading_of, reading_options, said_header, to_records
 from pcedge.cli.output import Command, Result, announce, mcu_line, must_come_with, options_given, whole_file
 
 if TYPE_CHECKING:
@@ -79,20 +79,29 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 )
 @click.option(
     "--engine", "which", type=click.Choice(["parallel", "serial"]),
-    help="Of RTL: serial does one step at a time and fits small devices.  [default: serial for iCE40, else parallel]",
+    help="Of RTL: serial does one step at a time and fits small devices.  [default: serial for iCE40 where no size is "
+    "given, else parallel]",
 )  # fmt: skip
-@click.option("--macs", type=int, help="Multiply-accumulates a cycle, a power of two in 1..4096.  [default: 1]")
+@click.option(
+    "--macs",
+    type=int,
+    help="Multiply-accumulates a cycle, a power of two in 1..4096.  [default: 1; of RTL 16, with 4 streams]",
+)
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
 @click.option(
     "--lanes", type=int, help="Of RTL: entries of a row, a power of two.  [default: a tile as square as can be]"
 )
-@click.option("--table-lanes", type=int, help="Of RTL: leaf tables read a cycle, a power of two.  [default: 2]")
+@click.option(
+    "--table-lanes", type=int, help="Of RTL: leaf tables read a cycle, a power of two, at most the lanes.  [default: 2]"
+)
 @click.option(
     "--jobs",
     help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, score, pack, "
     "unpack, with commas between them; it refuses the others.  [default: all but the last three]",
 )
-@click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
+@click.option(
+    "--search-bits", type=int, help="Of HLS: bits a decoder finds in a round, 1..4.  [default: by macs and symbols]"
+)
 @click.option(
     "--memories",
     type=click.Choice(["baked", "reload"]),
@@ -131,7 +140,9 @@ def export(
     if adders is not None and kernel != "unrolled":
         raise click.UsageError("--adders must go with --kernel unrolled")
     if which is not None and (kernel == "unrolled" or not is_rtl_target(target)):
-        raise click.UsageError("--engine must go with an engine of RTL: --target rtl, or a device of pcedge build")
+        raise click.UsageError(
+            "--engine must go with --kernel engine and a target of RTL: rtl, or a device of pcedge build"
+        )
     if which == "serial" and chosen:
         raise click.UsageError(f"--{chosen[0]} must go with --engine parallel")
     if chosen and kernel == "unrolled":
@@ -235,7 +246,7 @@ def _export_rtl(
     from pcedge.export.rtl.project import write_rtl
     from pcedge.toolchain.building import hardened_top
 
-    built = BUILT_JOBS if jobs is None else tuple(jobs.split(","))
+    built = BUILT_JOBS if jobs is None else jobs_of(jobs)
     folder = write_rtl(
         circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target,
         rows=rows, harden=harden)  # fmt: skip

@@ -371,3 +371,8 @@ def mark_missing(x: Any, missing: int | None) -> Any:
     if not marked.any():
         return x
     return np.where(marked, -1, np.where(marked, 0, x).astype(np.int64))
+
+
+def jobs_of(text: str) -> tuple[str, ...]:
+    """Read names of jobs with commas between them."""
+    return tuple(name.strip() for name in text.split(","))

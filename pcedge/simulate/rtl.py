@@ -51,6 +51,10 @@ class RtlProject:
 
     folder: Path
 
+    def __post_init__(self) -> None:
+        """Take a folder's name too."""
+        object.__setattr__(self, "folder", Path(self.folder))
+
     @property
     def manifest(self) -> Manifest:
         """Read the project's manifest.
@@ -68,7 +72,10 @@ class RtlProject:
             MissingToolError: Verilator, make or a C++ compiler is missing, or yosys of a hardened engine.
             ToolError: one of them failed; its text is in the message.
         """
-        _ = self.manifest
+        manifest = self.manifest
+        images = [name for name in manifest.files if name.startswith("rtl/") and name.endswith(".hex")]
+        if missing := [name for name in images if not (self.folder / name).is_file()]:
+            raise FormatError("project-sources", f"{self.folder / missing[0]} must be there: export the project again")
         work = self.folder / "build" / "verilator"
         work.mkdir(parents=True, exist_ok=True)
         sources = engine_sources(self.folder)
@@ -76,8 +83,8 @@ class RtlProject:
         flags = FLAGS if engine == sources else LENIENT
         executable = build(engine, ENGINE, [self.folder / "testbench/engine.cpp"], work, flags=flags, optimise=OPTIMISE)
         # It is started where its images are.
-        for path in (self.folder / "rtl").glob("*.hex"):
-            shutil.copy(path, work)
+        for name in images:
+            shutil.copy(self.folder / name, work)
         return executable
 
     def golden(self) -> str:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any
 
 from pcedge.drivers.contract import MOST_STREAMS
@@ -235,9 +236,14 @@ def read_build(folder: Path) -> list[dict[str, Any]]:
     for path in sorted(folder.glob(f"build/*/{BUILD}")):
         try:
             table = json.loads(path.read_bytes())
-            if table["format"] != BUILD_FORMAT:
+            if table.get("format") != BUILD_FORMAT:
                 raise ValueError(f"format must be {BUILD_FORMAT}")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            for name in ("lut", "ff", "dsp", "bram", "fmax_mhz"):
+                if type(table.get(name)) not in (int, float):
+                    raise ValueError(f"{name} must be a number, got {shown(table.get(name))}")
+            if not isinstance(table.get("jobs"), dict):
+                raise ValueError(f"jobs must be a table, got {shown(table.get('jobs'))}")
+        except (ValueError, AttributeError, RecursionError) as error:
             raise FormatError("build-json", f"{path} must be what pcedge build wrote ({error})") from error
         builds.append(table)
     return builds

@@ -118,7 +118,7 @@ def compared(said: str) -> dict[str, int]:
     One that was exported before it printed a line with counts says its records only.
     """
     line = _COMPARED.search(said)
-    return {name: int(count) for count, name in _COUNT.findall(line[0] if line else said[:40])}
+    return {name: int(count) for count, name in _COUNT.findall(line[0] if line else said.split(":", 1)[0])}
 
 
 def unusable(executable: Path, error: OSError) -> ToolError:

@@ -188,7 +188,9 @@ class TestCircuits:
         all_jobs(project, engine, some_records(engine, 40), None)
         all_jobs(project, engine, some_records(engine, 24), (90, 1))
 
-    @pytest.mark.parametrize("names", cases(["encode"], ["encode", "encode,decode", "likelihood", "sample"]))
+    @pytest.mark.parametrize(
+        "names", cases(["encode,sample"], ["encode,sample", "encode", "encode,decode", "likelihood", "sample"])
+    )
     def test_builds_of_chosen_jobs(self, tmp_path: Path, names: str) -> None:
         """With one multiplier for all coding, and passes so short that they wait for it."""
         jobs = tuple(names.split(","))
@@ -240,6 +242,17 @@ class TestCommands:
         report = verify(circuit, some_records(ReferenceEngine(circuit), 120), ["rtl"], project=folder)
         assert report.mismatches == 0
         assert {comparison.rung for comparison in report.comparisons} == {"rtl"}
+
+    def test_an_image_that_is_gone_is_said(self, tmp_path: Path) -> None:
+        model, folder = tmp_path / "m.onnx", tmp_path / "project"
+        write_onnx(drawn(4, "wide", True), model)
+        done = run("export", model, "--target", "rtl", "--jobs", "likelihood, score", "--out", folder)
+        assert (done.exit_code, done.exception) == (0, None)
+        assert RtlProject(str(folder)).manifest.built_jobs == ("likelihood", "score")  # type: ignore[arg-type]
+        (folder / "rtl/weights.hex").unlink()
+        done = run("simulate", folder)
+        assert done.exit_code == 1
+        assert "rtl/weights.hex must be there: export the project again" in " ".join(done.output.split())
 
     def test_refuses_what_rtl_has_not(self, tmp_path: Path) -> None:
         model = tmp_path / "m.onnx"

@@ -15,6 +15,7 @@ from pcedge.export.rtl.serial.search import Search, plan_searches
 from pcedge.export.rtl.size import RtlSize
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput
 from pcedge.schedule.program import Program
+from pcedge.schedule.steps import Zeros
 
 #: lanes of a row, entries of a word
 LANES = 4
@@ -77,8 +78,8 @@ def lower_serial(source: IntegerCircuit | Program) -> SerialImage:
     engine = ReferenceEngine(source)
     lowered = lower_rtl(engine.program, SIZE)
     circuit = lowered.circuit
-    if circuit.tails:
-        raise UsageError("a circuit of the serial engine must have no tails: quantize it without them")
+    if (lowered.columns["zeros"].values > Zeros.REVIVE).any():
+        raise UsageError("a circuit of the serial engine must have no tails: pcedge quantize --no-tails makes one")
     for name in ("weight_bits", "leaf_bits"):
         if getattr(circuit, name) > _MOST_BITS:
             raise UsageError(

@@ -187,7 +187,7 @@ module pc_coder #(
   logic decoded, decoders_idle;
   logic [PC_STREAM_BITS-1:0] decoded_stream;
   logic [PC_STREAMS-1:0] loaded, filled;
-  if (HAS_DECODE != 0) begin : g_decode
+  if (HAS_SEARCH != 0) begin : g_decode
     logic tried_valid, tried_below, tried_above;
     logic [PC_STREAM_BITS-1:0] tried_stream;
     pc_decoders decoders (

@@ -38,7 +38,9 @@ module pc_encoders #(
   // ---- ranges: a flush goes where no interval does, and asks for no product
   logic [PC_STREAMS-1:0] flushes, digits, open_lanes, flush_unused, carry_unused;
   logic flush, flush_some, flush_next, flush_waits, narrow_ready;
-  logic [PC_STREAM_BITS-1:0] flush_stream, flush_stream_1;
+  logic [PC_STREAM_BITS-1:0] flush_stream;
+  // no state machine, though constants of a round robin are written to it: yosys would list all its cases, 2^streams
+  (* fsm_encoding = "none" *) logic [PC_STREAM_BITS-1:0] flush_stream_1;
   pc_pick #(.COUNT(PC_STREAMS)) flush_pick (
       .clk(clk), .rst(rst), .ask(flushes), .take(flush_next), .some(flush_some), .chosen(flush_unused), .place(flush_stream));
   // its stream is said a cycle ahead, as an interval's is; where it meets another's product then, it comes again

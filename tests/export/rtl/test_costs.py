@@ -192,7 +192,7 @@ class TestEstimate:
             (("--target", "rtl", "--jobs", "guess"), "jobs must be some of likelihood, encode, decode"),
             (("--target", "zcu104", "--jobs", "encode"), "--jobs must go with a target of RTL, zcu104 is of HLS"),
             (("--target", "zcu104", "--lanes", 2), "--lanes must go with a target of RTL, zcu104 is of HLS"),
-            (("--target", "rtl", "--table-lanes", 3), "table_lanes must be a power of two in 1..1, got 3"),
+            (("--target", "rtl", "--table-lanes", 3), "table_lanes must be a power of two in 1..4, got 3"),
         ],
     )
     def test_refusals(self, words: tuple[object, ...], said: str, tmp_path: Path) -> None:
