@@ -18,7 +18,7 @@ from benchmarks.mutated_circuits import circuit_fault, damage_floats, packed, un
 from benchmarks.mutations import BYTES, TEXT, Damage, damage_tree, to_json
 from pcedge.circuit import Circuit
 from pcedge.circuit.file import circuit_checksum
-from pcedge.cli import exporting
+from pcedge.cli import simulating
 from pcedge.export import find_target, targets, write_onnx, write_project
 from pcedge.export.program.image import capacity_from
 from pcedge.export.project.directory import plan_project, write_plan
@@ -102,7 +102,7 @@ class Manifest(Parser):
         folder = self.projects[number]
         if job == "image":
             out = self.folder / "o.img"
-            exporting.image.callback(str(self.model), folder, out)  # type: ignore[misc]
+            simulating.image.callback(str(self.model), folder, out)  # type: ignore[misc]
             return out.read_bytes()
         if job == "over":
             plan = plan_project(self.said, {"new.txt": b"new"})

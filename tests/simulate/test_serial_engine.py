@@ -222,7 +222,7 @@ class TestCommands:
     @pytest.mark.parametrize(
         ("words", "text"),
         [
-            (["--target", "zcu104", "--engine", "serial"], "--engine must go with an engine of RTL"),
+            (["--target", "zcu104", "--engine", "serial"], "--engine must go with --kernel engine and a target of RTL"),
             (["--target", "rtl", "--engine", "serial", "--macs", "4"], "--macs must go with --engine parallel"),
         ],
     )

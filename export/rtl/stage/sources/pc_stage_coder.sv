@@ -66,7 +66,7 @@ module pc_stage_coder #(
   logic [P-1:0] unit_unused, first_unused;
   logic [2*P-1:0] offset_unused, out_offset_unused, out_range_unused;
   logic [P:0] second_unused;
-  logic ask_unused;
+  logic ask_unused, tried_unused, below_unused, above_unused;
   logic [STAGE_SEARCH_BITS-1:0] bit_now;  // that is found next, as a token has it
   logic [STAGE_TOKEN_BITS-1:0] symbol;
   logic taking;  // the token's interval is on its way through the decoder
@@ -75,8 +75,9 @@ module pc_stage_coder #(
   pc_range_decoder #(.SCALE_BITS(P), .STREAMS(1)) decoder (
       .clk(clk), .rst(rst || start), .in_valid(operates), .in_ready(decoder_ready), .in_stream(1'b0),
       .in_operation(state == LOAD ? 2'd2 : state == TAKE ? 2'd1 : 2'd0), .in_start(state == PROBE ? middle : lower),
-      .in_end(upper), .in_bytes(window), .in_hold(1'b1), .probe_valid(probe_valid),
-      .probe_stream(probe_stream_unused), .probe_reached(probe_reached), .out_valid(took),
+      .in_end(upper), .in_bytes(window), .in_hold(1'b1), .in_top(1'b0), .probe_valid(probe_valid),
+      .probe_stream(probe_stream_unused), .probe_reached(probe_reached), .tried_valid(tried_unused),
+      .tried_below(below_unused), .tried_above(above_unused), .out_valid(took),
       .out_stream(took_stream_unused), .out_used(used), .out_left(took_left),
       .out_offset(out_offset_unused), .out_range(out_range_unused), .read_stream(1'b0),
       .read_unit(unit_unused), .read_offset(offset_unused), .ask(ask_unused), .ask_first(first_unused),
