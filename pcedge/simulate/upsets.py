@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
@@ -127,7 +129,12 @@ class UpsetProject:
         """
         cycles = self._measure(tasks, executable)
         drawn = draw_faults(faults, cycles, counts, seed)
-        words = self._call(tasks, drawn, executable)[-6 * len(drawn) :].reshape(-1, 2, 3)
+        # Each fault has an engine of its own, so parts of the list are processes.
+        step = max(1, -(-len(drawn) // (4 * (os.cpu_count() or 1))))
+        parts = [drawn[start : start + step] for start in range(0, len(drawn), step)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            said = list(pool.map(lambda part: self._call(tasks, part, executable)[-6 * len(part) :], parts))
+        words = np.concatenate(said).reshape(-1, 2, 3) if said else np.zeros((0, 2, 3), "<u4")
         return Campaign(self.level, faults, tuple(drawn), tuple(_outcome(pair.tolist()) for pair in words))
 
     def _measure(self, tasks: Sequence[Task], executable: Path) -> list[int]:

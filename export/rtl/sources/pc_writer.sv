@@ -46,8 +46,12 @@ module pc_writer #(
   logic [3:0] vectors;
   logic end_row;  // the vector that asks leaves
   assign free = rows <= (PLACE_BITS + 1)'(PLACES - PC_MOST_ROWS) && vectors != 4'(VECTORS);
+  // `reserve` and `grant` come late: they choose among sums, and no carry is behind them
+  wire [PLACE_BITS:0] rows_less = rows - 1'b1;
+  wire [PLACE_BITS:0] rows_more = rows + (PLACE_BITS + 1)'(reserve_rows);
+  wire [PLACE_BITS:0] rows_both = rows_less + (PLACE_BITS + 1)'(reserve_rows);
   always_ff @(posedge clk) begin
-    rows <= rows + (reserve ? (PLACE_BITS + 1)'(reserve_rows) : '0) - (PLACE_BITS + 1)'(grant);
+    rows <= reserve ? (grant ? rows_both : rows_more) : (grant ? rows_less : rows);
     vectors <= vectors + 4'(reserve) - 4'(end_row);
     if (rst) begin
       rows <= '0;
