@@ -36,7 +36,10 @@ _DERIVED = ("WEIGHT_BITS", "MIX_BITS", "CONTEXT_BITS", "WEIGHTED_BITS", "SYMBOL_
 _OWN = ("FLOOR", "LIKELIHOOD_START", "CODE_START", "RELOAD", "SHARED_PRODUCT", "PASS_GAP", "PAIR_COPY")
 
 #: what an engine has or has not, in words
-_PARTS = {"KEEPS": "tails", "HAS_TAILS": "tails of leaves", "HAS_LISTS": "lists", "HAS_ALIGN": "ALIGN"}
+_PARTS = {
+    "KEEPS": "tails", "HAS_TAILS": "tails of leaves", "MIX_TAILS": "tails of sums", "HAS_LISTS": "lists",
+    "HAS_ALIGN": "ALIGN",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

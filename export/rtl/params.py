@@ -76,6 +76,7 @@ def sizes_of(image: RtlImage) -> dict[str, int]:
     widths = circuit.widths
     signals = widths.signals()
     blocks = image.columns["blocks"].values.max()
+    mixes = np.isin(image.columns["kind"].values, (Kind.UP, Kind.DOWN))
     tables = max(1, int(image.variable_columns["tables"].values.max()).bit_length())
     return {
         "STREAMS": size.streams, "STREAM_BITS": bits_of(size.streams), "MACS": size.macs, "LANES": size.lanes,
@@ -102,6 +103,7 @@ def sizes_of(image: RtlImage) -> dict[str, int]:
         "VARIABLE_WIDTH": max(1, image.variables.row_bits), "TABLES_BITS": tables,
         "TAILS": max(1, len(image.tails)), "TAIL_ADDRESS_BITS": bits_of(len(image.tails)), "TAIL_BITS": TAIL_BITS,
         "KEEPS": int(circuit.tails), "HAS_TAILS": int(len(image.tails) > 0),
+        "MIX_TAILS": int((mixes & (image.columns["zeros"].values == Zeros.TAIL)).any()),
         "HAS_LISTS": int(len(image.lists) > 0),
         "HAS_ALIGN": int((image.columns["kind"].values == Kind.ALIGN).any()),
         **{f"HAS_{job.upper()}": int(job in image.jobs) for job in EVERY_JOB},

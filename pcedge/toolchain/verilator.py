@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pcedge.errors import MissingToolError, ToolError
-from pcedge.files import scratch
+from pcedge.files import replacing, scratch
 from pcedge.toolchain import open_tools
 from pcedge.toolchain.children import Run, finish
 from pcedge.toolchain.kept import HEADERS, gather, is_kept, keep, named, read_by, state_of
@@ -96,7 +96,8 @@ def build(
         finish(Run(f"compiling the simulator of {top}", command, work, log, variables))
         if not (work / top).is_file():
             raise ToolError(f"make must leave the executable {top}, it left none; its log is {log}")
-        shutil.copy(work / top, executable)
+        with replacing(executable) as fresh:  # whole at once: another process may have made it meanwhile, and run it
+            shutil.copy(work / top, fresh)
     keep(stamp, state, [executable])
     return executable
 

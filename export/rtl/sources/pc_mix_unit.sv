@@ -117,7 +117,7 @@ module pc_mix_unit #(
   beat_t beat_0, beat_2, beat_3, beat_s;
   assign beat_0.up = up;
   assign beat_0.keep = KEEPS != 0 && now.step.zeros[1];
-  assign beat_0.tail = KEEPS != 0 && now.step.zeros == ZEROS_TAIL;
+  assign beat_0.tail = MIX_TAILS != 0 && now.step.zeros == ZEROS_TAIL;
   assign beat_0.first = up ? column == '0 : block == '0;
   assign beat_0.last = last_source;
   assign beat_0.row_last = !up || last_group || last_block;
@@ -134,27 +134,32 @@ module pc_mix_unit #(
       .clk(clk), .rst(rst), .in_valid(valid_3), .in(beat_3), .out_valid(valid_s), .out(beat_s)
   );
 
-  // ---- operands: a source for every weight
+  // ---- operands: a lane is a tree of TILE_ROWS products. DOWN it is a column of the tile; UP it is a part of a row, as
+  // many columns as there are rows, and the parts of a row are added up behind the trees. So weights are turned in front
+  // of the multipliers, and there is one set of trees.
   logic [MACS*PC_STATE_BITS-1:0] operand;
   logic [MACS*WEIGHT-1:0] weight;
   logic [MACS-1:0] some;  // the source's mantissa is not 0
   wire [TILE_ROWS*PC_STATE_BITS-1:0] part = (TILE_ROWS * PC_STATE_BITS)'(
       row_data >> (GROUPS > 1 ? 32'(beat_2.group) * (TILE_ROWS * PC_STATE_BITS) : 0));
-  for (genvar r = 0; r < TILE_ROWS; ++r) begin : g_row
-    for (genvar c = 0; c < PC_LANES; ++c) begin : g_column
-      localparam int AT = r * PC_LANES + c;
+  for (genvar l = 0; l < PC_LANES; ++l) begin : g_operand
+    for (genvar j = 0; j < TILE_ROWS; ++j) begin : g_term
+      localparam int AT = l * TILE_ROWS + j;
+      localparam int COLUMN = l / TILE_ROWS * TILE_ROWS + j;  // UP
+      localparam int UP_AT = l % TILE_ROWS * PC_LANES + COLUMN;
+      localparam int DOWN_AT = j * PC_LANES + l;
       wire [PC_STATE_BITS-1:0] mantissa =
-          beat_2.up ? row_data[c*PC_STATE_BITS+:PC_STATE_BITS] : part[r*PC_STATE_BITS+:PC_STATE_BITS];
+          beat_2.up ? row_data[COLUMN*PC_STATE_BITS+:PC_STATE_BITS] : part[j*PC_STATE_BITS+:PC_STATE_BITS];
       always_ff @(posedge clk) begin
         operand[AT*PC_STATE_BITS+:PC_STATE_BITS] <=
             beat_2.keep && mantissa == PC_STATE_BITS'(1) ? '0 : mantissa;
         some[AT] <= mantissa != '0;
+        weight[AT*WEIGHT+:WEIGHT] <= beat_2.up ? tile_data[UP_AT*WEIGHT+:WEIGHT] : tile_data[DOWN_AT*WEIGHT+:WEIGHT];
       end
     end
   end
-  always_ff @(posedge clk) weight <= tile_data;
 
-  // ---- products, and sums of them: over columns up, over rows down
+  // ---- products, and sums of them
   logic [MACS*PRODUCT_BITS-1:0] product;
   logic [MACS-1:0] possible;
   for (genvar at = 0; at < MACS; ++at) begin : g_product
@@ -167,37 +172,40 @@ module pc_mix_unit #(
       possible[at] <= some[at] && (beat_3.tail || w != '0);
     end
   end
-  localparam int UP_BITS = PRODUCT_BITS + $clog2(PC_LANES);
-  localparam int DOWN_BITS = PRODUCT_BITS + $clog2(TILE_ROWS);
+  localparam int TREE_LEVELS = $clog2(TILE_ROWS);
+  localparam int TREE_BITS = PRODUCT_BITS + TREE_LEVELS;
+  localparam int UP_BITS = TREE_BITS + $clog2(GROUPS);
+  logic [PC_LANES*TREE_BITS-1:0] trees, trees_late;
+  logic [PC_LANES-1:0] ways, ways_late;
   logic [PC_LANES*MIX_BITS-1:0] sums_up, sums_down;
   logic [PC_LANES-1:0] ways_up, ways_down;
+  for (genvar l = 0; l < PC_LANES; ++l) begin : g_tree
+    pc_adder_tree #(.COUNT(TILE_ROWS), .WIDTH(PRODUCT_BITS)) tree (
+        .clk(clk), .in(product[l*TILE_ROWS*PRODUCT_BITS+:TILE_ROWS*PRODUCT_BITS]),
+        .out(trees[l*TREE_BITS+:TREE_BITS])
+    );
+    pc_delay #(.WIDTH(1), .CYCLES(TREE_LEVELS)) way (.clk(clk), .in(|possible[l*TILE_ROWS+:TILE_ROWS]), .out(ways[l]));
+    assign sums_down[l*MIX_BITS+:MIX_BITS] = MIX_BITS'(trees_late[l*TREE_BITS+:TREE_BITS]);
+  end
+  pc_delay #(.WIDTH(PC_LANES * TREE_BITS), .CYCLES(LEVELS - TREE_LEVELS)) wait_ (.clk(clk), .in(trees), .out(trees_late));
+  pc_delay #(.WIDTH(PC_LANES), .CYCLES(LEVELS - TREE_LEVELS)) wait_ways (.clk(clk), .in(ways), .out(ways_late));
+  assign ways_down = ways_late;
   for (genvar r = 0; r < PC_LANES; ++r) begin : g_up
     if (r < TILE_ROWS) begin : g_sum
+      logic [GROUPS*TREE_BITS-1:0] parts;
+      logic [GROUPS-1:0] part_ways;
       logic [UP_BITS-1:0] sum;
-      logic [PC_LANES*PRODUCT_BITS-1:0] terms;
-      assign terms = product[r*PC_LANES*PRODUCT_BITS+:PC_LANES*PRODUCT_BITS];
-      pc_adder_tree #(.COUNT(PC_LANES), .WIDTH(PRODUCT_BITS)) tree (.clk(clk), .in(terms), .out(sum));
-      logic [UP_BITS-1:0] late;
-      pc_delay #(.WIDTH(UP_BITS), .CYCLES(LEVELS - $clog2(PC_LANES))) wait_ (.clk(clk), .in(sum), .out(late));
-      assign sums_up[r*MIX_BITS+:MIX_BITS] = MIX_BITS'(late);
-      pc_delay #(.WIDTH(1), .CYCLES(LEVELS)) way (.clk(clk), .in(|possible[r*PC_LANES+:PC_LANES]), .out(ways_up[r]));
+      for (genvar g = 0; g < GROUPS; ++g) begin : g_part
+        assign parts[g*TREE_BITS+:TREE_BITS] = trees[(g*TILE_ROWS+r)*TREE_BITS+:TREE_BITS];
+        assign part_ways[g] = ways_late[g*TILE_ROWS+r];
+      end
+      pc_adder_tree #(.COUNT(GROUPS), .WIDTH(TREE_BITS)) tree (.clk(clk), .in(parts), .out(sum));
+      assign sums_up[r*MIX_BITS+:MIX_BITS] = MIX_BITS'(sum);
+      assign ways_up[r] = |part_ways;
     end else begin : g_none
       assign sums_up[r*MIX_BITS+:MIX_BITS] = '0;
       assign ways_up[r] = 1'b0;
     end
-  end
-  for (genvar c = 0; c < PC_LANES; ++c) begin : g_down
-    logic [TILE_ROWS*PRODUCT_BITS-1:0] terms;
-    logic [TILE_ROWS-1:0] ways;
-    for (genvar r = 0; r < TILE_ROWS; ++r) begin : g_term
-      assign terms[r*PRODUCT_BITS+:PRODUCT_BITS] = product[(r*PC_LANES+c)*PRODUCT_BITS+:PRODUCT_BITS];
-      assign ways[r] = possible[r*PC_LANES+c];
-    end
-    logic [DOWN_BITS-1:0] sum, late;
-    pc_adder_tree #(.COUNT(TILE_ROWS), .WIDTH(PRODUCT_BITS)) tree (.clk(clk), .in(terms), .out(sum));
-    pc_delay #(.WIDTH(DOWN_BITS), .CYCLES(LEVELS - $clog2(TILE_ROWS))) wait_ (.clk(clk), .in(sum), .out(late));
-    assign sums_down[c*MIX_BITS+:MIX_BITS] = MIX_BITS'(late);
-    pc_delay #(.WIDTH(1), .CYCLES(LEVELS)) way (.clk(clk), .in(|ways), .out(ways_down[c]));
   end
 
   // ---- accumulators
