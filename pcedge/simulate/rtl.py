@@ -191,7 +191,7 @@ def engine_sources(folder: Path) -> list[Path]:
 
 def opened(folder: Path, manifest: Manifest, board: Board, timeout: float = 60.0) -> Device:
     """Open a simulated engine as a device; a serial one is loaded: no memory of it is initialised."""
-    device = Device(board, board.ports, timeout)
+    device = Device(board, board.ports, timeout, manifest.built_jobs)
     if manifest.table.get("engine") == "serial":
         device.run(Job.LOAD, [], [[np.fromfile(folder / MODEL, "<u4").astype(np.uint32)]], [])
     return device
