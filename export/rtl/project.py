@@ -115,7 +115,7 @@ def plan_rtl(
         "golden/lanes.bin": pack_lanes(lanes),
         "model.onnx": onnx_bytes(engine.program),
     }
-    if set(PACKET_JOBS) <= set(image.jobs):
+    if set(PACKET_JOBS) & set(image.jobs):
         layout = PacketLayout.of(engine, GOLDEN_PACKET_BYTES, len(given), GOLDEN_CRC_BITS)
         contents["golden/packets.bin"] = pack_lanes(encode_packets(engine, given, layout))
     if capacity is not None:
