@@ -24,17 +24,15 @@ from pcedge.export.project.manifest import PACKET_JOBS, RTL, Manifest, read_mani
 from pcedge.export.rtl.project import GOLDEN_CRC_BITS, GOLDEN_PACKET_BYTES
 from pcedge.export.rtl.serial.project import MODEL
 from pcedge.export.rtl.stage.project import STAGE_TOP
+from pcedge.export.rtl.testbench_files import ENGINE_BENCH
 from pcedge.simulate.base import circuit_of
 from pcedge.simulate.board import Board
-from pcedge.toolchain.building import present, rtl_sources
+from pcedge.toolchain.building import bench_of, rtl_sources
 from pcedge.toolchain.hardening import hardened
 from pcedge.toolchain.verilator import LENIENT, build
 
 #: the module that is simulated
 ENGINE = "pc_engine"
-
-#: what drives it, in a project
-BENCH = "testbench/engine.cpp"
 
 #: what stands around it, or beside it
 _AROUND = ("pc_axi", "pc_serial_boot", "pc_serial_flash", "pcedge_flash", "pcedge_top", STAGE_TOP)
@@ -90,7 +88,7 @@ class RtlProject:
             ToolError: one of them failed; its text is in the message.
         """
         images = [name for name in self.manifest.files if name.startswith("rtl/") and name.endswith(".hex")]
-        sources, bench = engine_sources(self.folder), present(self.folder, [BENCH])
+        sources, bench = engine_sources(self.folder), bench_of(self.folder, ENGINE_BENCH)
         work = self.folder / "build" / "verilator"
         work.mkdir(parents=True, exist_ok=True)
         engine = hardened(self.folder, sources, ENGINE)

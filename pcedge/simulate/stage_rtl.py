@@ -29,7 +29,7 @@ from pcedge.simulate.base import circuit_of
 from pcedge.simulate.netlist import DEVICES
 from pcedge.simulate.rtl import FLAGS, OPTIMISE
 from pcedge.toolchain import cells
-from pcedge.toolchain.building import present, rtl_sources
+from pcedge.toolchain.building import bench_of, rtl_sources
 from pcedge.toolchain.compiled import unusable
 from pcedge.toolchain.netlists import Netlist
 from pcedge.toolchain.open_flow import synthesize
@@ -123,7 +123,7 @@ class StageRtl:
             ToolError: one of them failed; its text is in the message.
         """
         _ = self.manifest
-        harness = present(self.folder, [STAGE_BENCH])
+        harness = bench_of(self.folder, STAGE_BENCH)
         if self.family is not None:
             work = self.folder / "build" / f"netlist-stage-{self.family}"
             found = cells.netlist_sources(self.synthesize(), self.family)

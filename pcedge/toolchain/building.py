@@ -123,6 +123,16 @@ def present(folder: Path, names: Sequence[str]) -> list[Path]:
     return paths
 
 
+def bench_of(folder: Path, name: str) -> list[Path]:
+    """Give a testbench of a project in C++, by its name in it; the headers that it may read are beside it.
+
+    Raises:
+        FormatError: the directory is no project, or lacks the testbench, or a header that its manifest names.
+    """
+    headers = [other for other in read_manifest(folder).files if other.startswith("testbench/") and ".hpp" in other]
+    return present(folder, [name, *headers])[:1]
+
+
 def rtl_sources(folder: Path) -> list[Path]:
     """List the SystemVerilog of a project, packages first.
 

@@ -117,6 +117,7 @@ def other(path: Path) -> None:
         ("model.onnx", text, "model.onnx must be an ONNX file"),
         ("model.onnx", other, f"model.onnx must be the circuit {CIRCUIT.digest.hex()} of the manifest, it is "),
         ("testbench/engine.cpp", gone, "testbench/engine.cpp must be there: export the project again"),
+        ("testbench/ports.hpp", gone, "testbench/ports.hpp must be there: export the project again"),
         ("rtl/pc_axi.sv", gone, "rtl/pc_axi.sv must be there: export the project again"),
         ("rtl/params.svh", gone, "rtl/params.svh must be there: export the project again"),
         ("rtl/weights.hex", gone, "rtl/weights.hex must be there: export the project again"),
