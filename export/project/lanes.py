@@ -20,7 +20,7 @@ def unpack_lanes(data: bytes) -> list[bytes]:
         FormatError: the data end before the lanes that they count, or go on behind them.
     """
     count, offset = int.from_bytes(data[:4], "little"), 4
-    lanes = []
+    lanes: list[bytes] = []
     while len(lanes) < count and offset + 4 <= len(data):
         size = int.from_bytes(data[offset : offset + 4], "little")
         lanes.append(data[offset + 4 : offset + 4 + size])

@@ -144,7 +144,9 @@ class RtlProject:
                 cycles["likelihood"] = device.cycles
             if "score" in built:
                 state_bits = self.manifest.table["widths"]["state_bits"]
-                _same("score", score(*golden.likelihood.T, state_bits), device.score(records))
+                _same(
+                    "score", score(golden.likelihood[:, 0], golden.likelihood[:, 1], state_bits), device.score(records)
+                )
                 cycles["score"] = device.cycles
             if "encode" in built:
                 coded = device.encode_lanes(records, len(lanes))
