@@ -89,7 +89,8 @@ def staged(plan: ProjectPlan, out: str | Path, own: Sequence[str] = ()) -> Itera
     Args:
         plan: the files.
         out: the directory.
-        own: names of files that the block may write: of an earlier project they are its own too.
+        own: names of files that the block may write: of an earlier project they are its own too. It is read when the
+            block has ended, which may add to it.
 
     Raises:
         UsageError: the directory holds something else than an earlier project, or a link, a file or a folder where

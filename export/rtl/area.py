@@ -25,6 +25,9 @@ SELECTED = 0.7
 #: what is estimated
 RESOURCES = ("lut", "ff", "dsp", "bram")
 
+#: of these, what is counted and not fitted; their errors say how far counts of builds were off
+COUNTED = ("dsp", "bram")
+
 
 @dataclass(frozen=True)
 class AreaEstimate:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pcedge.export.rtl.stage.project import STAGE_TOP
+from pcedge.export.rtl.testbench_files import GOLDEN_BENCH, PORTS
 from pcedge.export.rtl.top import TOP
 
 #: of the core, and of the script of its target synth
@@ -65,7 +66,8 @@ def _core(
         "    file_type: user",
         "  bench:",
         "    files:",
-        "      - testbench/golden.cpp: {file_type: cppSource}",
+        f"      - {GOLDEN_BENCH}: {{file_type: cppSource}}",
+        f"      - {PORTS}: {{file_type: cppSource, is_include_file: true}}",
         *(f"      - {name}: {{file_type: user, copyto: {name}}}" for name in golden),
         "  synthesis:",
         "    files:",

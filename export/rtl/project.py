@@ -32,6 +32,7 @@ from pcedge.export.rtl.memories import engine_memories
 from pcedge.export.rtl.params import hex_files, loaded_params_code, params_code, sizes_of
 from pcedge.export.rtl.size import LEVELS, RtlSize
 from pcedge.export.rtl.stage.project import plan_rtl_stage
+from pcedge.export.rtl.testbench_files import ENGINE_BENCH, GOLDEN_BENCH, bench_files
 from pcedge.export.rtl.top import TOP, info_words, top_code
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
@@ -100,22 +101,20 @@ def plan_rtl(
     if not len(given):
         raise DataError("golden vectors must have at least one record without missing symbols, got none")
     lanes = encode_lanes(engine, given, size.streams)
-    room = files("pcedge.export.rtl")
     sources = {f"rtl/{name}": text.encode() for name, text in needed_sources("pc_axi", image.jobs).items()}
     contents = {
         **dict(sorted(sources.items())),
         "rtl/params.svh": _params(image, capacity).encode(),
         f"rtl/{TOP}.sv": top_code(size.streams).encode(),
         **({} if capacity else {f"rtl/{name}": text.encode() for name, text in hex_files(image).items()}),
-        "testbench/engine.cpp": room.joinpath("testbench", "engine.cpp").read_bytes(),
-        "testbench/golden.cpp": room.joinpath("testbench", "golden.cpp").read_bytes(),
+        **bench_files(ENGINE_BENCH, GOLDEN_BENCH),
         "registers.rdl": systemrdl().encode(),
         "golden/symbols.i32": given.astype("<i4").tobytes(),
         "golden/likelihood.i64": np.stack(engine.likelihood(given), axis=1).astype("<i8").tobytes(),
         "golden/lanes.bin": pack_lanes(lanes),
         "model.onnx": onnx_bytes(engine.program),
     }
-    if set(PACKET_JOBS) <= set(image.jobs):
+    if set(PACKET_JOBS) & set(image.jobs):
         layout = PacketLayout.of(engine, GOLDEN_PACKET_BYTES, len(given), GOLDEN_CRC_BITS)
         contents["golden/packets.bin"] = pack_lanes(encode_packets(engine, given, layout))
     if capacity is not None:

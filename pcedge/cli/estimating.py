@@ -133,6 +133,7 @@ def estimate(
 def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | None) -> Result:
     """Estimate the engine in SystemVerilog."""
     from pcedge.export.project.manifest import BUILT_JOBS
+    from pcedge.export.rtl.area import COUNTED
     from pcedge.export.rtl.costs import estimate_rtl
     from pcedge.export.rtl.memories import mapped
 
@@ -161,7 +162,9 @@ def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | Non
     shown.append(table("memories, and block RAMs", ["memory", "words", "bits", "reads", *families], rows))
     rows = []
     for family, area in cost.areas.items():
-        errors = {name: f" ± {100 * error['left_out']:.0f} %" for name, error in area.errors.items()}
+        errors = {
+            name: f" ± {100 * error['left_out']:.0f} %" for name, error in area.errors.items() if name not in COUNTED
+        }
         amounts = ["" if n is None else f"{n:,}{errors.get(name, '')}" for name, n in area.total.items()]
         rows.append(
             [family, *amounts, "" if area.fmax_mhz is None else f"{area.fmax_mhz:.0f}{errors.get('fmax_mhz', '')}"]
@@ -184,6 +187,8 @@ def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | Non
 
 def _calibrated(areas: list[AreaEstimate]) -> list[object]:
     """Say what the estimate rests on."""
+    from pcedge.export.rtl.area import COUNTED
+
     lines: list[object] = ["nothing was synthesised: cycles, multipliers and block RAMs are counted"]
     fitted = [area for area in areas if area.lut is not None]
     if fitted:
@@ -191,6 +196,11 @@ def _calibrated(areas: list[AreaEstimate]) -> list[object]:
             f"look-up tables and registers are fitted to {fitted[0].builds} builds; errors are those of fits without "
             "the family" + ("" if fitted[0].current else "; these builds were of earlier sources")
         )
+        off = [
+            f"{area.family} " + " and ".join(f"{100 * area.errors[name]['left_out']:.0f} %" for name in COUNTED)
+            for area in fitted
+        ]
+        lines.append(f"counts of multipliers and block RAMs were off in these builds by, in the mean: {', '.join(off)}")
     if uncalibrated := [area.family for area in areas if area.lut is None]:
         lines.append(f"look-up tables and registers are not calibrated: {', '.join(uncalibrated)}")
     return lines

@@ -242,24 +242,29 @@ def _export_rtl(
     fit: list[IntegerCircuit] | None, jobs: str | None, rows: Any, harden: str,
 ) -> Result:  # fmt: skip
     """Write the engine in SystemVerilog; `fit` is None where its memories are read-only."""
+    from pcedge.export.project.directory import staged
     from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB
-    from pcedge.export.rtl.project import write_rtl
+    from pcedge.export.rtl.project import plan_rtl
     from pcedge.toolchain.building import hardened_top
 
     built = BUILT_JOBS if jobs is None else jobs_of(jobs)
-    folder = write_rtl(
-        circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target,
+    plan = plan_rtl(
+        circuit, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target,
         rows=rows, harden=harden)  # fmt: skip
     result = {
-        "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
+        "out": str(out), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
         "memories": "baked" if fit is None else "reload", "built_jobs": [job for job in EVERY_JOB if job in built],
         "harden": harden,
     }  # fmt: skip
-    if harden != "none":
-        announce(f"{folder}: hardening")
-        result["source"] = str(hardened_top(folder))
-    return result, f"{folder}: SystemVerilog for {target}; next: pcedge simulate {folder}", 0
+    made: list[str] = []
+    # A project that is there has the source that it says it has: hardening takes a while, and may be interrupted.
+    with staged(plan, out, made) as folder:
+        if harden != "none":
+            announce(f"{out}: hardening")
+            result["source"] = str(out / hardened_top(folder).relative_to(folder.resolve()))
+            made += [path.relative_to(folder).as_posix() for path in (folder / "build").rglob("*") if path.is_file()]
+    return result, f"{out}: SystemVerilog for {target}; next: pcedge simulate {out}", 0
 
 
 def _export_serial(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None) -> Result:

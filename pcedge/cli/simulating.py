@@ -59,10 +59,11 @@ def simulate(folder: Path) -> Result:
     The kernels have exact widths, the engine plain 64-bit integers, which are faster; make csim in the project gives
     both exact widths.
     """
-    from pcedge.simulate.projects import simulators
+    from pcedge.simulate.projects import check_golden, simulators
     from pcedge.toolchain.compiled import compared
 
     _need_project(folder)
+    check_golden(folder)
     lines: dict[str, str] = {}
     records = 0
     for name, simulator in simulators(folder).items():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from threading import Event
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,14 +18,8 @@ from pcedge.codec import stream
 from pcedge.drivers.contract import (
     CONTROL,
     CYCLES,
-    DIGEST_WORDS,
     DONE,
-    ENGINE_VERSION,
-    INFO,
-    INFO_NAMES,
-    INFO_WORDS,
     JOB,
-    MAGIC,
     MISSING_WORD,
     RECORDS,
     START,
@@ -34,67 +28,22 @@ from pcedge.drivers.contract import (
     Status,
 )  # fmt: skip
 from pcedge.drivers.image_check import check_image
+from pcedge.drivers.interface import Info, Port, Registers, Words, read_info
 from pcedge.drivers.rtl_image import image_of
 from pcedge.drivers.size import EngineSize
 from pcedge.engines.base import LaneCoder, Progress
-from pcedge.errors import DataError, FormatError, StreamError, ToolError, UsageError
+from pcedge.errors import DataError, StreamError, ToolError, UsageError
 from pcedge.integer.circuit import IntegerCircuit
-
-Words = NDArray[np.uint32]
 
 #: the lane of an encoder that coded nothing: its flush (docs/stream.md, section Lane)
 NOTHING = b"\0"
 
 
+#: jobs that every engine has, or refuses by itself: what an engine is built for leaves them out
+ALWAYS = (Job.LOAD, Job.READ, Job.TELL)
+
 #: what a job that was not begun, and so gives no packet, says
 REFUSED = Status.NOT_LOADED | Status.BAD_IMAGE | Status.TOO_LARGE | Status.BAD_JOB
-
-
-class Registers(Protocol):
-    """Read and write 32-bit registers by their byte offset."""
-
-    def read(self, offset: int) -> int:
-        """Give a register's value."""
-
-    def write(self, offset: int, value: int) -> None:
-        """Set a register."""
-
-
-class Port(Protocol):
-    """Both ends of one stream of the engine; nothing waits any longer when `stop` is set, but raises `ToolError`."""
-
-    def send(self, words: Words, stop: Event) -> None:
-        """Send one packet; return when it was taken."""
-
-    def receive(self, limit: int, stop: Event) -> Words:
-        """Wait for one packet of at most so many words."""
-
-
-@dataclass(frozen=True)
-class Info:
-    """Hold what the info registers say."""
-
-    #: SHA-256 of the circuit
-    digest: bytes
-    #: whether the memories can be loaded
-    reload: bool
-    streams: int
-    macs: int
-    search_bits: int
-    state_bits: int
-    weight_bits: int
-    leaf_bits: int
-    scale_bits: int
-    range_bits: int
-    floor: int
-    cardinality: int
-    #: room for a record's variables, words and exponents of the state memory, and units of a step
-    variables: int
-    state_words: int
-    exponent_slots: int
-    max_units: int
-    #: variables of the circuit that is loaded; 0 where there is none
-    record: int
 
 
 class Device:
@@ -104,9 +53,20 @@ class Device:
         FormatError: the registers are not those of an engine that this driver knows.
     """
 
-    def __init__(self, registers: Registers, ports: Sequence[Port], timeout: float = 60.0) -> None:
-        """Take registers and one port a stream; a job that takes longer than `timeout` seconds has failed."""
+    def __init__(
+        self, registers: Registers, ports: Sequence[Port], timeout: float = 60.0,
+        built_jobs: Sequence[str] | None = None,
+    ) -> None:  # fmt: skip
+        """Take registers and one port a stream; a job that takes longer than `timeout` seconds has failed.
+
+        Args:
+            registers: of the engine.
+            ports: of its streams.
+            timeout: seconds that a job may take.
+            built_jobs: what the engine was built for, as a project's manifest says it; None where nobody knows.
+        """
         self.registers, self.ports, self.timeout = registers, list(ports), timeout
+        self.built_jobs = None if built_jobs is None else tuple(built_jobs)
         #: clock cycles of the last call
         self.cycles = 0
         #: what the last job said
@@ -155,7 +115,8 @@ class Device:
 
         Raises:
             DataError: a symbol is beyond the alphabet of its variable.
-            ToolError: the engine does not have the job.
+            UsageError: the engine is known not to be built for the job.
+            ToolError: it does not have the job.
         """
         return self._of_each(Job.SCORE, records, 1)[:, 0].astype(np.int64)
 
@@ -287,18 +248,6 @@ class Device:
                 f"the engine must hold the circuit {engine.circuit.digest.hex()}, it holds {self.info.digest.hex()}"
             )
 
-    def _read_info(self) -> Info:
-        words = [self.registers.read(INFO + 4 * index) & 0xFFFFFFFF for index in range(INFO_WORDS)]
-        if words[:2] != [MAGIC, ENGINE_VERSION]:
-            raise FormatError(
-                "engine-registers",
-                f"info must begin with {MAGIC:#x} and version {ENGINE_VERSION}, got {words[0]:#x}, {words[1]}",
-            )
-        digest = np.array(words[-DIGEST_WORDS:], dtype="<u4").tobytes()
-        named = dict(zip(INFO_NAMES, words, strict=False))
-        numbers = {item.name: named[item.name] for item in fields(Info) if item.name not in ("digest", "reload")}
-        return Info(digest, bool(named["reload"]), **numbers)
-
     def run(
         self,
         job: Job,
@@ -310,9 +259,15 @@ class Device:
         """Start a job, send every stream's packets, and receive as many as there are limits.
 
         Raises:
+            UsageError: the engine is known not to be built for the job; nothing was sent.
             ToolError: the engine refuses the job, or does not end it, or not all packets have come in time.
             DataError: a symbol is beyond the alphabet of its variable.
         """
+        # Before a word is sent: what an engine takes of a job that it has not, it has for the next one.
+        if self.built_jobs is not None and job not in ALWAYS and job.name.lower() not in self.built_jobs:
+            raise UsageError(
+                f"the engine must be built for {job.name.lower()}, it is built for {', '.join(self.built_jobs)}"
+            )
         for index, count in enumerate([*records, *[0] * (len(self.ports) - len(records))]):
             self.registers.write(RECORDS + 4 * index, count)
         self.registers.write(JOB, int(job))
@@ -358,7 +313,7 @@ class Device:
                 done, status = True, Status(self.registers.read(STATUS))
                 if job in (Job.LOAD, Job.TELL):
                     # A refused image leaves no circuit; an engine with read-only memories keeps its own.
-                    self.info = self._read_info()
+                    self.info = read_info(self.registers)
                 continue
             if time.monotonic() > end:
                 raise ToolError(f"the engine must end {job.name} within {self.timeout:g} s, it did not")

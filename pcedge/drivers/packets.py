@@ -9,7 +9,8 @@ import numpy as np
 from pcedge.arrays import IntArray
 from pcedge.codec.packets import PacketLayout, Unpacked, open_packets, seal_packets
 from pcedge.drivers.contract import MISSING_WORD, Job
-from pcedge.drivers.device import Device, Words
+from pcedge.drivers.device import Device
+from pcedge.drivers.interface import Words
 from pcedge.engines.base import Engine
 from pcedge.errors import DataError, ToolError
 

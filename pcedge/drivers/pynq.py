@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pcedge.drivers.device import Device, Words
+from pcedge.drivers.device import Device
+from pcedge.drivers.interface import Words
 from pcedge.errors import ToolError, UsageError
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pcedge.drivers.device import Device, Words
+from pcedge.drivers.device import Device
 from pcedge.drivers.frames import (
     HEAD,
     MOST_PAYLOAD,
@@ -28,6 +28,7 @@ from pcedge.drivers.frames import (
     Result,
     first_frame,
 )
+from pcedge.drivers.interface import Words
 from pcedge.engines.base import LaneCoder
 from pcedge.errors import FormatError, ToolError, UsageError, missing_extra
 

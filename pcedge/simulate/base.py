@@ -7,7 +7,35 @@ from typing import Protocol
 
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
+from pcedge.errors import FormatError, UsageError
+from pcedge.export.onnx.reader import read_onnx
 from pcedge.export.project.manifest import Manifest
+from pcedge.integer.circuit import IntegerCircuit
+
+#: the circuit of a project, in its folder
+CIRCUIT = "model.onnx"
+
+
+def circuit_of(folder: Path, manifest: Manifest) -> IntegerCircuit:
+    """Read the circuit of a project.
+
+    Raises:
+        FormatError: it is not there, no circuit, or not the manifest's.
+    """
+    path = folder / CIRCUIT
+    try:
+        circuit = read_onnx(path)
+    except (OSError, UsageError) as error:
+        raise FormatError(
+            "project-circuit", f"{path} must be the project's circuit: export it again ({error})"
+        ) from error
+    if circuit.digest.hex() != manifest.digest:
+        raise FormatError(
+            "project-circuit",
+            f"{path} must be the circuit {manifest.digest} of the manifest, it is {circuit.digest.hex()}: export the "
+            "project again",
+        )
+    return circuit
 
 
 class Comparing(Protocol):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pcedge.drivers.contract import CONTROL, CYCLES, DONE, INFO, INFO_WORDS, JOB, RECORDS, START, STATUS, Job
-from pcedge.drivers.device import Words
+from pcedge.drivers.interface import Words
 from pcedge.errors import ToolError
 from pcedge.toolchain.compiled import unusable
 

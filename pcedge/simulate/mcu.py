@@ -18,11 +18,11 @@ from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import FormatError, MismatchError, MissingToolError, ToolError
 from pcedge.export.c99.project import packet_layout, packet_records
 from pcedge.export.c99.text import record_bytes
-from pcedge.export.onnx.reader import read_onnx
 from pcedge.export.project.manifest import C99, Manifest, read_manifest
 from pcedge.files import scratch
 from pcedge.native.build import BuildError, compiler
 from pcedge.schedule.program import Program
+from pcedge.simulate.base import circuit_of
 from pcedge.simulate.mcu_jobs import (
     LIKELIHOOD,
     SCORE,
@@ -209,7 +209,7 @@ class C99Project:
             FormatError: the golden files are not of the circuit.
             ToolError: the test program cannot run.
         """
-        program = Program.of(read_onnx(self.folder / "model.onnx"))
+        program = Program.of(circuit_of(self.folder, self.manifest))
         engine = ReferenceEngine(program.with_given(self._given()))
         words = np.frombuffer((self.folder / "golden/symbols.i32").read_bytes(), dtype="<i4")
         variables = len(engine.circuit.order)

@@ -14,9 +14,11 @@ from pcedge.drivers.device import Device
 from pcedge.errors import FormatError
 from pcedge.export.open_target import OpenTarget, find_open_target
 from pcedge.export.project.manifest import RTL, Manifest, read_manifest
+from pcedge.export.rtl.testbench_files import ENGINE_BENCH
 from pcedge.simulate.board import Board
 from pcedge.simulate.rtl import ENGINE, RtlProject, engine_sources, opened
 from pcedge.toolchain import cells
+from pcedge.toolchain.building import bench_of
 from pcedge.toolchain.hardening import hardened
 from pcedge.toolchain.netlists import Netlist
 from pcedge.toolchain.open_flow import synthesize
@@ -84,8 +86,8 @@ class NetlistProject:
             ToolError: one of them failed; its text is in the message.
         """
         sources = cells.netlist_sources(self.synthesize(), self.family)
-        harness = self.folder / "testbench/engine.cpp"
-        return build(sources, ENGINE, [harness], self._work / "simulator", flags=cells.FLAGS, optimise=self.optimise)
+        harness = bench_of(self.folder, ENGINE_BENCH)
+        return build(sources, ENGINE, harness, self._work / "simulator", flags=cells.FLAGS, optimise=self.optimise)
 
     @contextmanager
     def device(self) -> Iterator[Device]:

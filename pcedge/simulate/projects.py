@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcedge.export.project.manifest import C99, RTL, UNROLLED, UNROLLED_RTL
+from pcedge.errors import FormatError
+from pcedge.export.project.manifest import C99, RTL, UNROLLED, UNROLLED_RTL, read_manifest
 from pcedge.simulate.base import Comparing
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.mcu import C99Project
@@ -46,3 +47,22 @@ def simulators(folder: Path) -> dict[str, Comparing]:
     if manifest.stage is not None:
         by_name["stage"] = StageCsim(folder)
     return by_name
+
+
+def check_golden(folder: Path) -> None:
+    """Check that the golden vectors of a project are there, before minutes go into what would be compared with them.
+
+    Raises:
+        FormatError: a file of theirs cannot be read, or the directory is no project.
+    """
+    manifest = read_manifest(folder)
+    for path in (folder / name for name in manifest.files if name.startswith("golden/")):
+        try:
+            with path.open("rb"):
+                pass
+        except OSError as error:
+            raise FormatError(
+                "project-golden", f"{path} must be a file that can be read: export the project again ({error.strerror})"
+            ) from error
+    if manifest.kernel == RTL:
+        RtlProject(folder).golden_vectors()

@@ -87,4 +87,5 @@ class SerialBoard:
     def device(self) -> Iterator[Device]:
         """Start the board and open it as a device."""
         with self.port() as path, open_serial(path) as device:
+            device.built_jobs = read_manifest(self.folder, RTL).built_jobs
             yield device

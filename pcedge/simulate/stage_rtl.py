@@ -19,17 +19,17 @@ from pcedge.data.prediction import Plan
 from pcedge.data.predictor import Predictor
 from pcedge.data.tokens import raw_bits
 from pcedge.errors import FormatError, MismatchError, ToolError
-from pcedge.export.onnx.reader import read_onnx
 from pcedge.export.open_target import find_open_target
 from pcedge.export.project.lanes import unpack_lanes
 from pcedge.export.project.manifest import RTL, Manifest, read_manifest
 from pcedge.export.project.prediction import stage_of
 from pcedge.export.rtl.stage.project import STAGE_BENCH, STAGE_TOP, stage_sources
 from pcedge.files import scratch
+from pcedge.simulate.base import circuit_of
 from pcedge.simulate.netlist import DEVICES
 from pcedge.simulate.rtl import FLAGS, OPTIMISE
 from pcedge.toolchain import cells
-from pcedge.toolchain.building import rtl_sources
+from pcedge.toolchain.building import bench_of, rtl_sources
 from pcedge.toolchain.compiled import unusable
 from pcedge.toolchain.netlists import Netlist
 from pcedge.toolchain.open_flow import synthesize
@@ -109,7 +109,7 @@ class StageRtl:
     @cached_property
     def predictor(self) -> Predictor:
         """Read the stage of the project's circuit."""
-        found = stage_of(read_onnx(self.folder / "model.onnx"))
+        found = stage_of(circuit_of(self.folder, self.manifest))
         if found is None:
             raise FormatError("project-manifest", f"{self.folder} must be of a circuit with a predictor stage")
         return found
@@ -123,7 +123,7 @@ class StageRtl:
             ToolError: one of them failed; its text is in the message.
         """
         _ = self.manifest
-        harness = [self.folder / STAGE_BENCH]
+        harness = bench_of(self.folder, STAGE_BENCH)
         if self.family is not None:
             work = self.folder / "build" / f"netlist-stage-{self.family}"
             found = cells.netlist_sources(self.synthesize(), self.family)
@@ -166,7 +166,7 @@ class StageRtl:
             values, gone = np.fromfile(folder / "numbers.i64", "<u8").astype(np.uint64).reshape(2, -1)
             records = np.fromfile(folder / "stage.i64", "<i8").astype(np.int64).reshape(-1, 3)
             raw, coded = (unpack_lanes((folder / name).read_bytes()) for name in ("raw.bin", "coded.bin"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, FormatError) as error:
             raise FormatError("project-golden", f"{folder} must hold golden vectors ({error})") from error
         sizes = (len(values), len(records), sum(map(len, raw)))
         if sizes != (stage["golden_numbers"],) * 2 + (stage["golden_bytes"],) or len(raw) != len(coded):

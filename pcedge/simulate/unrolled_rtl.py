@@ -17,7 +17,7 @@ from pcedge.errors import FormatError, MismatchError, ToolError
 from pcedge.export.project.manifest import UNROLLED_RTL, Manifest, read_manifest
 from pcedge.export.unrolled.verilog import TOP
 from pcedge.files import scratch
-from pcedge.toolchain.building import rtl_sources
+from pcedge.toolchain.building import bench_of, rtl_sources
 from pcedge.toolchain.tools import run
 from pcedge.toolchain.verilator import build
 
@@ -59,8 +59,8 @@ class UnrolledRtl:
         _ = self.manifest
         work = self.folder / "build" / "verilator"
         work.mkdir(parents=True, exist_ok=True)
-        harness = self.folder / "testbench/unrolled_rtl.cpp"
-        executable = build(rtl_sources(self.folder), TOP, [harness], work, flags=_FLAGS, optimise=_OPTIMISE)
+        harness = bench_of(self.folder, "testbench/unrolled_rtl.cpp")
+        executable = build(rtl_sources(self.folder), TOP, harness, work, flags=_FLAGS, optimise=_OPTIMISE)
         # It is started where its images are.
         for path in (self.folder / "rtl").glob("*.hex"):
             shutil.copy(path, work)

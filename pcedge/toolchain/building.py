@@ -111,18 +111,39 @@ def is_rtl(folder: Path) -> bool:
     return read_manifest(folder).kernel in (RTL, UNROLLED_RTL)
 
 
+def present(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Give files of a project, by their names in it.
+
+    Raises:
+        FormatError: one is not there.
+    """
+    paths = [folder / name for name in names]
+    if missing := [path for path in paths if not path.is_file()]:
+        raise FormatError("project-sources", f"{missing[0]} must be there: export the project again")
+    return paths
+
+
+def bench_of(folder: Path, name: str) -> list[Path]:
+    """Give a testbench of a project in C++, by its name in it; the headers that it may read are beside it.
+
+    Raises:
+        FormatError: the directory is no project, or lacks the testbench, or a header that its manifest names.
+    """
+    headers = [other for other in read_manifest(folder).files if other.startswith("testbench/") and ".hpp" in other]
+    return present(folder, [name, *headers])[:1]
+
+
 def rtl_sources(folder: Path) -> list[Path]:
     """List the SystemVerilog of a project, packages first.
 
     Raises:
         FormatError: the directory is no project of RTL, or lacks a file that its manifest names.
     """
-    names = [name for name in read_manifest(folder).files if name.startswith("rtl/") and name.endswith(".sv")]
-    if not names:
+    # Headers and images too: what a tool says where one is gone is of the tool, and not of the project.
+    names = [name for name in read_manifest(folder).files if name.startswith("rtl/")]
+    paths = [path for path in present(folder, names) if path.suffix == ".sv"]
+    if not paths:
         raise FormatError("project-sources", f"{folder / MANIFEST} must name sources rtl/*.sv, it names none")
-    paths = [folder / name for name in names]
-    if missing := [path for path in paths if not path.is_file()]:
-        raise FormatError("project-sources", f"{missing[0]} must be there: export the project again")
     return sorted(paths, key=lambda path: (not _PACKAGE.search(path.read_text("utf-8", "replace")), path.name))
 
 

@@ -15,6 +15,9 @@ from pcedge.files import write_whole
 #: endings of files that sources read: headers, and images of memories
 HEADERS, IMAGES = (".svh", ".vh"), (".hex", ".mem")
 
+#: of those that a testbench in C++ reads
+CXX_HEADERS = (".hpp",)
+
 
 def read_by(
     sources: Sequence[Path], include: Sequence[Path] = (), endings: Sequence[str] = (*HEADERS, *IMAGES)

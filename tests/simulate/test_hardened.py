@@ -21,6 +21,7 @@ from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.simulate.projects import simulators
 from pcedge.simulate.rtl import RtlProject
 from pcedge.simulate.upsets import Campaign, Fault, Outcome, UpsetProject, draw_faults, tasks_of
+from pcedge.toolchain import building
 from pcedge.toolchain.faults import Faults, FaultyMemory, Register
 from pcedge.toolchain.hardening import level_of
 from pcedge.verify import verify
@@ -101,6 +102,39 @@ def test_where_there_is_no_hardening(words: list[str], text: str, tmp_path: Path
     write_onnx(small(), tmp_path / "m.onnx")
     done = run("export", tmp_path / "m.onnx", "--out", tmp_path / "out", "--harden", "parity", *words)
     assert done.exit_code == 2 and text in " ".join(done.output.replace("│", " ").split())
+
+
+def test_an_interrupt_leaves_no_project_without_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there is whole: the new project with its hardened source, the earlier one, or none."""
+    write_onnx(small(), tmp_path / "m.onnx")
+    out = tmp_path / "p"
+    command = ("export", tmp_path / "m.onnx", "--target", "rtl", "--macs", 4, "--streams", 2, "--harden", "tmr")
+
+    def interrupted(folder: Path) -> Path:
+        (folder / "build/hardened").mkdir(parents=True)
+        (folder / "build/hardened/plain.json").write_text("half")
+        raise KeyboardInterrupt
+
+    def whole(folder: Path) -> Path:
+        source = folder.resolve() / "build/hardened/pcedge_top/pcedge_top.v"
+        source.parent.mkdir(parents=True)
+        source.write_text("module pcedge_top(); endmodule\n")
+        return source
+
+    monkeypatch.setattr(building, "hardened_top", interrupted)
+    done = run(*command, "--out", out)
+    assert done.exit_code != 0 and "hardening" in done.output and list(tmp_path.iterdir()) == [tmp_path / "m.onnx"]
+    monkeypatch.setattr(building, "hardened_top", whole)
+    for _ in range(2):  # the second one takes the place of the first
+        said = as_json(*command, "--out", out)
+        assert said["source"] == str(out / "build/hardened/pcedge_top/pcedge_top.v")
+        assert Path(said["source"]).is_file() and level_of(read_manifest(out)) == "tmr"
+        (out / "build/mine").write_text("stays")
+    monkeypatch.setattr(building, "hardened_top", interrupted)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert run(*command[:-1], "parity", "--out", out).exit_code != 0
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"m.onnx", "p"}
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from pcedge.data import load_data
 from pcedge.drivers.contract import Job, Status
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import decode_lanes, encode_lanes
-from pcedge.errors import DataError, MismatchError, StreamError, ToolError
+from pcedge.errors import DataError, MismatchError, StreamError, ToolError, UsageError
 from pcedge.export import RtlSize, load_zoo, write_onnx, write_rtl
 from pcedge.export.project.manifest import EVERY_JOB
 from pcedge.integer import IntegerCircuit
@@ -151,9 +151,10 @@ class TestDigits:
         assert_array_equal(np.array([reply[0] for reply in replies]), expected & (1 << 32) - 1)
 
     def test_refuses_to_score(self, digits: tuple[RtlProject, ReferenceEngine]) -> None:
-        project, _ = digits
-        with project.device() as device, pytest.raises(ToolError, match="the engine must end SCORE with status 0"):
-            device.run(Job.SCORE, [], [], [])
+        project, engine = digits
+        built = "^the engine must be built for score, it is built for likelihood, encode, decode, sample$"
+        with project.device() as device, pytest.raises(UsageError, match=built):
+            device.score(some_records(engine, 8))
 
     def test_refuses_jobs_that_it_does_not_have(self, digits: tuple[RtlProject, ReferenceEngine]) -> None:
         project, _ = digits
@@ -189,7 +190,11 @@ class TestCircuits:
         all_jobs(project, engine, some_records(engine, 24), (90, 1))
 
     @pytest.mark.parametrize(
-        "names", cases(["encode,sample"], ["encode,sample", "encode", "encode,decode", "likelihood", "sample"])
+        "names",
+        cases(
+            ["encode,sample"],
+            ["encode,sample", "encode", "encode,decode", "likelihood", "sample", "decode", "encode,decode,unpack"],
+        ),
     )
     def test_builds_of_chosen_jobs(self, tmp_path: Path, names: str) -> None:
         """With one multiplier for all coding, and passes so short that they wait for it."""
@@ -198,10 +203,12 @@ class TestCircuits:
         size = RtlSize(4, 2, 4, 2, shared_product=True)
         project = RtlProject(write_rtl(circuit, tmp_path / "project", size=size, jobs=jobs))
         assert project.manifest.built_jobs == jobs
-        assert project.golden().startswith("16 records, ")
+        said = project.golden()
+        assert said.startswith("16 records, ") and all(f"{job} " in said for job in jobs if job != "unpack")
         engine = ReferenceEngine(circuit)
         records = some_records(engine, 24)
         coded = encode_lanes(engine, records, 2)
+        row = [records[0].astype(np.uint32)]
         for stalls in (None, (90, 1)):
             with project.device(stalls) as device:
                 works = {
@@ -211,14 +218,29 @@ class TestCircuits:
                     "sample": lambda: device.decode_lanes(coded, len(records), job=Job.SAMPLE),
                 }
                 right = {"likelihood": engine.likelihood(records), "encode": coded}
-                for job, work in works.items():
-                    if job in jobs:
+                others = {
+                    "score": lambda: device.score(records),
+                    "pack": lambda: device.run(Job.PACK, [1], [[row[0][:1], *row]], []),
+                    "unpack": lambda: device.run(Job.UNPACK, [0, 4], [[], row], []),
+                }
+                built = f"^the engine must be built for {{}}, it is built for {', '.join(jobs)}$"
+                for job, work in (works | others).items():
+                    if job in works and job in jobs:
                         np.testing.assert_equal(work(), right.get(job, records))
-                    else:
-                        with pytest.raises(
-                            ToolError, match=f"end {job.upper()} with status 0, it says <Status.BAD_JOB"
-                        ):
-                            device.run(Job[job.upper()], [], [], [])
+                    elif job not in jobs:
+                        with pytest.raises(UsageError, match=built.format(job)):
+                            work()
+                # Where nobody knows what was built, the engine takes the packets of what it refuses.
+                device.built_jobs = None
+                others["load"] = lambda: device.run(Job.LOAD, [9, 9], [row], [])
+                for job, work in (works | others).items():
+                    if job not in jobs:
+                        text = rf"^the engine must end {job.upper()} with status 0, it says <Status\.BAD_JOB: 16>$"
+                        with pytest.raises(ToolError, match=text):
+                            work()
+                        assert device.cycles == 0
+                        known = next(name for name in jobs if name in works)
+                        np.testing.assert_equal(works[known](), right.get(known, records))
 
 
 class TestCommands:

@@ -157,6 +157,8 @@ def test_missing_tools_name_the_extra(tmp_path: Path, monkeypatch: pytest.Monkey
         assert tool.extra == "rtl"
     with pytest.raises(MissingToolError, match=r"^synthesis needs yosys: .* the package pyosys, or PCEDGE_FPGA_TOOLS "):
         open_tools.command("yosys")
+    with pytest.raises(MissingToolError, match=r"FPGA_TOOLS names a folder with verilator_bin or verilator$"):
+        open_tools.command("verilator")
     monkeypatch.setattr(open_tools, "unfit", lambda module, extra: "pyosys==0.70, version 0.40 is installed")
     with pytest.raises(MissingToolError, match=r"^synthesis needs pyosys==0\.70, version 0\.40 is installed; pip "):
         open_tools.command("yosys")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from helpers.open_tools import needs
 
 from pcedge.errors import MissingToolError, ToolError, UsageError
-from pcedge.toolchain import verilator
+from pcedge.toolchain import open_tools, verilator
 
 pytestmark = [pytest.mark.rtl, needs("verilator")]
 
@@ -81,6 +82,23 @@ def test_a_simulator(folder: Path) -> None:
         count(folder, 200, STEP=3)  # 1, 4, 7, ... and once around
     assert "ninety-nine" in failed.value.stdout + failed.value.stderr
     assert [path.name for path in (folder / "out").iterdir() if path.is_dir()] == []
+
+
+def test_a_folder_with_the_script_of_a_distribution(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The name `verilator` alone, as in /usr/bin: it finds headers and `verilator_bin` by itself."""
+    script = Path(open_tools.command("verilator")[0]).with_name("verilator")
+    if not script.is_file() or shutil.which("perl") is None:
+        pytest.skip("needs the script verilator, and perl")
+    (tmp_path / "verilator").write_text(f'#!/bin/sh\nexec perl "{script}" "$@"\n')
+    (tmp_path / "verilator").chmod(0o755)
+    monkeypatch.setenv(open_tools.VARIABLE, str(tmp_path))
+    assert open_tools.command("verilator") == [str(tmp_path / "verilator")]
+    made = verilator.build(
+        [folder / "counter.sv"], "counter", [folder / "main.cpp"], tmp_path / "out", optimise="-O0"
+    )  # fmt: skip
+    assert subprocess.run([made, "3"], cwd=folder, capture_output=True, text=True, check=True).stdout.strip().isdigit()
 
 
 def test_mistakes(folder: Path, tmp_path: Path) -> None:

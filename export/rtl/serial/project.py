@@ -22,6 +22,7 @@ from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, RTL
 from pcedge.export.rtl.serial.cycles import cycles_of
 from pcedge.export.rtl.serial.image import ENTRY_BITS, LANES, SerialImage, lower_serial
 from pcedge.export.rtl.serial.params import model_words, serial_params
+from pcedge.export.rtl.testbench_files import ENGINE_BENCH, bench_files
 from pcedge.export.rtl.top import TOP, top_code
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
@@ -75,7 +76,7 @@ def plan_serial(circuit: IntegerCircuit | Program, *, records: ArrayLike | None 
         "rtl/params.svh": serial_params(image).encode(),
         f"rtl/{TOP}.sv": top_code(1).encode(),
         MODEL: model_words(image).tobytes(),
-        "testbench/engine.cpp": shared.joinpath("testbench", "engine.cpp").read_bytes(),
+        **bench_files(ENGINE_BENCH),
         "golden/symbols.i32": given.astype("<i4").tobytes(),
         "golden/likelihood.i64": np.stack(engine.likelihood(given), axis=1).astype("<i8").tobytes(),
         "golden/lanes.bin": pack_lanes([lane]),

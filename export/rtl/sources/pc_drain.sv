@@ -1,4 +1,4 @@
-// pc_drain: takes the packets of a job that was refused, a stream after the other (docs/rtl.md, Jobs).
+// pc_drain: takes the packets of a job that was refused, a stream after the other (docs/rtl.md, Jobs that are refused).
 //
 // Ports    start, job, records: the job. in_*: of every stream; a packet ends with in_last. busy: some are to come.
 `include "pc_types.svh"
@@ -17,32 +17,25 @@ module pc_drain (
   logic [PC_STREAM_BITS-1:0] stream;
   logic [31:0] left, here;
   logic counts;  // how many packets the stream has is read now
-  logic some, last;
+  logic head;  // the next one is before those that are counted
+  wire every = job_now == JOB_LIKELIHOOD || job_now == JOB_ENCODE || job_now == JOB_SCORE || job_now == JOB_PACK;
+  wire one = job_now == JOB_DECODE || job_now == JOB_SAMPLE || job_now == JOB_UNPACK;
+  wire ends = in_valid[stream] && in_last[stream];
+  assign here = records[32*32'(stream)+:32];
   always_comb begin
-    here = '0;
-    some = 1'b0;
-    last = 1'b0;
     in_ready = '0;
-    for (int s = 0; s < PC_STREAMS; s = s + 1)
-      if (PC_STREAM_BITS'(s) == stream) begin
-        here = records[32*s+:32];
-        some = in_valid[s];
-        last = in_last[s];
-        in_ready[s] = busy && !counts && left != '0;
-      end
+    in_ready[stream] = busy && !counts && left != '0;
   end
   always_ff @(posedge clk) begin
     if (busy && counts) begin
-      case (job_now)
-        JOB_LIKELIHOOD, JOB_ENCODE, JOB_SCORE: left <= here;
-        JOB_DECODE, JOB_SAMPLE, JOB_UNPACK: left <= 32'(here != '0);
-        JOB_PACK: left <= here == '0 ? '0 : here + 1'b1;
-        JOB_LOAD: left <= 32'(stream == '0);
-        default: left <= '0;
-      endcase
+      left <= every || one ? here : 32'(job_now == JOB_LOAD && stream == '0);
+      head <= job_now == JOB_PACK;
       counts <= 1'b0;
     end else if (busy && left != '0) begin
-      if (some && last) left <= left - 1'b1;
+      if (ends) begin
+        head <= 1'b0;
+        left <= one ? '0 : left - 32'(!head);
+      end
     end else if (busy) begin
       counts <= 1'b1;
       stream <= stream + 1'b1;

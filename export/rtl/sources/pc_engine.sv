@@ -66,22 +66,22 @@ module pc_engine #(
         .out_data(load_out), .out_last(load_out_last), .loads(loads), .at(load_at), .put(load_put), .word(load_word),
         .got(load_got), .bad_image(bad_image), .too_large(too_large), .loaded(loaded), .code_start(code_start),
         .last_variable(last_variable), .floors(floors), .lift(lift), .info_place(info_place), .info_word(circuit_word));
-    pc_drain drain (
-        .clk(clk), .rst(rst), .start(start && (!has_job || (job != JOB_LOAD && job != JOB_TELL && !loaded))), .job(job),
-        .records(records), .in_valid(in_valid), .in_ready(drain_ready), .in_last(in_last), .busy(drain_busy));
   end else begin : g_baked
-    assign {loads, load_busy, load_in_ready, load_out_valid, load_out_last, drain_busy} = '0;
+    assign {loads, load_busy, load_in_ready, load_out_valid, load_out_last} = '0;
     assign {bad_image, too_large} = '0;
     assign {load_at, load_out, circuit_word} = '0;
     assign load_put = '0;
     assign load_word = '0;
-    assign drain_ready = '0;
     assign loaded = 1'b1;
     assign code_start = STEP_BITS'(CODE_START);
     assign last_variable = VARIABLE_BITS'(VARIABLES - 1);
     assign floors = PC_SCALE_BITS'(FLOOR);
     assign lift = '0;
   end
+  // what a refused job has sent would be the next one's
+  pc_drain drain (
+      .clk(clk), .rst(rst), .start(start && (!has_job || (job != JOB_LOAD && job != JOB_TELL && !loaded))), .job(job),
+      .records(records), .in_valid(in_valid), .in_ready(drain_ready), .in_last(in_last), .busy(drain_busy));
   always_comb begin
     info_word = '0;
     for (int n = 0; n < INFO_WORDS; n = n + 1) if (info_place == 6'(n)) info_word = INFO[32*n+:32];
@@ -459,7 +459,7 @@ module pc_engine #(
   always_ff @(posedge clk) begin
     if (bad) bad_symbol <= 1'b1;
     if (frame || packet_frame) bad_frame <= 1'b1;
-    if (busy && (job_now <= SAMPLE || scores || packets_now) && !not_loaded) cycles <= cycles + 1'b1;
+    if (busy && (job_now <= SAMPLE || scores || packets_now) && !not_loaded && !bad_job) cycles <= cycles + 1'b1;
     if (busy && scheduler_idle && coder_idle && result_waits == '0 && (!decodes || symbols_empty) && dropping == '0 &&
         !load_busy && !drain_busy)
       busy <= 1'b0;

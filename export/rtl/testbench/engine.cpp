@@ -8,6 +8,7 @@
 // of every stream in the same form. Images of memories that are only read lie in the working folder. Exit 2: wrong
 // usage, or a job that does not end.
 #include "Vpc_engine.h"
+#include "ports.hpp"
 #include "verilated.h"
 
 #include <cstdint>
@@ -22,6 +23,8 @@ double sc_time_stamp() { return 0; }
 
 namespace {
 
+using pcedge::beat_t, pcedge::get_word, pcedge::put_word, pcedge::set;
+
 /// No job takes so many cycles without a word in or out.
 constexpr std::uint64_t PATIENCE = 4'000'000;
 
@@ -32,27 +35,6 @@ constexpr unsigned INFO_WORDS = 40;
   std::fprintf(stderr, "%s\n", what.c_str());
   std::exit(2);
 }
-
-template <class T> void set(T &port, std::uint64_t value) { port = static_cast<T>(value); }
-
-template <class T> void put_word(T &port, unsigned place, std::uint32_t word) {
-  const unsigned shift = 32 * place;
-  set(port, (static_cast<std::uint64_t>(port) & ~(0xffffffffull << shift)) |
-                static_cast<std::uint64_t>(word) << shift);
-}
-template <std::size_t N> void put_word(VlWide<N> &port, unsigned place, std::uint32_t word) {
-  port[place] = word;
-}
-template <class T> std::uint32_t get_word(const T &port, unsigned place) {
-  return static_cast<std::uint32_t>(static_cast<std::uint64_t>(port) >> (32 * place));
-}
-template <std::size_t N> std::uint32_t get_word(const VlWide<N> &port, unsigned place) {
-  return port[place];
-}
-
-struct beat_t {
-  std::uint32_t data, last;
-};
 
 bool take(void *words, std::size_t count) { return std::fread(words, 4, count, stdin) == count; }
 

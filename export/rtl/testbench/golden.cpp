@@ -4,6 +4,7 @@
 //   compared; exit 1 where something differs, 2 where a file cannot be read or a job does not end. A job that the build
 //   has not is left out, and an engine whose memories are loaded takes image.u32 of that folder first.
 #include "Vpc_axi.h"
+#include "ports.hpp"
 #include "verilated.h"
 
 #include <cstdint>
@@ -16,6 +17,8 @@
 double sc_time_stamp() { return 0; }
 
 namespace {
+
+using pcedge::get_word, pcedge::put_word, pcedge::set;
 
 using words_t = std::vector<std::uint32_t>;
 using packets_t = std::vector<words_t>; // of one stream
@@ -31,21 +34,6 @@ constexpr unsigned PATIENCE = 4'000'000;
 [[noreturn]] void fail(const std::string &what) {
   std::fprintf(stderr, "%s\n", what.c_str());
   std::exit(2);
-}
-
-template <class T> void put_word(T &port, unsigned place, std::uint32_t word) {
-  const unsigned shift = 32 * place;
-  port = static_cast<T>((static_cast<std::uint64_t>(port) & ~(0xffffffffull << shift)) |
-                        static_cast<std::uint64_t>(word) << shift);
-}
-template <std::size_t N> void put_word(VlWide<N> &port, unsigned place, std::uint32_t word) {
-  port[place] = word;
-}
-template <class T> std::uint32_t get_word(const T &port, unsigned place) {
-  return static_cast<std::uint32_t>(static_cast<std::uint64_t>(port) >> (32 * place));
-}
-template <std::size_t N> std::uint32_t get_word(const VlWide<N> &port, unsigned place) {
-  return port[place];
 }
 
 std::vector<unsigned char> read_file(const std::string &name) {
@@ -164,8 +152,6 @@ public:
   }
 
 private:
-  template <class T> static void set(T &port, std::uint64_t value) { port = static_cast<T>(value); }
-
   void tick() {
     top->clk = 1;
     top->eval();

@@ -12,6 +12,7 @@
 // more. Exit 2: wrong usage, or a job that does not end without a fault.
 #include "Vpc_axi.h"
 #include "Vpc_axi___024root.h"
+#include "ports.hpp"
 #include "verilated.h"
 
 #include <cstdint>
@@ -30,6 +31,8 @@
 double sc_time_stamp() { return 0; }
 
 namespace {
+
+using pcedge::beat_t, pcedge::get_word, pcedge::put_word, pcedge::set;
 
 // docs/registers.md
 constexpr unsigned CONTROL = 0x00, JOB = 0x10, STATUS = 0x18, RECORDS = 0x100;
@@ -57,26 +60,6 @@ void give(std::uint32_t word) {
     fail("cannot write");
 }
 
-template <class T> void set(T &port, std::uint64_t value) { port = static_cast<T>(value); }
-template <class T> void put_word(T &port, unsigned place, std::uint32_t word) {
-  const unsigned shift = 32 * place;
-  set(port, (static_cast<std::uint64_t>(port) & ~(0xffffffffull << shift)) |
-                static_cast<std::uint64_t>(word) << shift);
-}
-template <std::size_t N> void put_word(VlWide<N> &port, unsigned place, std::uint32_t word) {
-  port[place] = word;
-}
-template <class T> std::uint32_t get_word(const T &port, unsigned place) {
-  return static_cast<std::uint32_t>(static_cast<std::uint64_t>(port) >> (32 * place));
-}
-template <std::size_t N> std::uint32_t get_word(const VlWide<N> &port, unsigned place) {
-  return port[place];
-}
-
-struct beat_t {
-  std::uint32_t data, last;
-  bool operator==(const beat_t &other) const { return data == other.data && last == other.last; }
-};
 using beats_t = std::vector<std::vector<beat_t>>; // of every stream
 
 struct job_t {

@@ -17,6 +17,8 @@ from strategies import make_circuit
 from pcedge import __version__
 from pcedge.drivers.contract import REGISTERS
 from pcedge.export import RtlSize, write_rtl
+from pcedge.export.project.manifest import read_manifest
+from pcedge.export.rtl.serial.project import write_serial
 from pcedge.quantize import QuantizationConfig, quantize
 
 CIRCUIT = quantize(make_circuit(4, 6, 4, 9, "random", 0.3), QuantizationConfig(6, 10, 12))
@@ -60,6 +62,22 @@ def test_a_predictor_stage_has_a_target_of_its_own(project: Path, tmp_path: Path
     staged = write_rtl(circuit_of(random_predictor(13)), tmp_path / "project", size=RtlSize(4, 1, 2, 2))
     done = fusesoc(staged, "lint_stage", tmp_path / "work")
     assert done.returncode == 0, done.stderr
+
+
+def test_testbenches_come_with_their_header(project: Path, tmp_path: Path) -> None:
+    """What several of them need stands once, beside them, in projects and in the core's files."""
+    serial = write_serial(
+        quantize(make_circuit(3, 4, 2, 3, "random"), QuantizationConfig(6, 10, 12, tails=False)), tmp_path / "serial"
+    )
+    for folder in (project, serial):
+        benches = [name for name in read_manifest(folder).files if name.startswith("testbench/")]
+        assert "testbench/ports.hpp" in benches and "testbench/engine.cpp" in benches
+        for name in benches:
+            code = (folder / name).read_text()
+            assert ('#include "ports.hpp"' in code) == name.endswith(".cpp")
+            assert ("void put_word(" in code) == ("struct beat_t" in code) == name.endswith(".hpp")
+    core = (project / "pcedge.core").read_text()
+    assert "- testbench/ports.hpp: {file_type: cppSource, is_include_file: true}" in core
 
 
 @pytest.mark.rtl

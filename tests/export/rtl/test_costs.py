@@ -142,6 +142,12 @@ class TestEstimate:
         done = run(*words)
         assert (done.exit_code, done.exception) == (0, None)
         assert "nothing was synthesised" in done.output
+        # An error stands beside what is fitted; what is counted is said to be.
+        (row,) = (line for line in done.output.splitlines() if line.startswith("│ ecp5 ") and "%" in line)
+        cells = [cell.strip() for cell in row.strip("│").split("│")]
+        assert ["±" in cell for cell in cells] == [False, True, True, False, False, True]
+        assert cells[3] == "46" and "cycles, multipliers and block RAMs are counted" in done.output
+        assert "counts of multipliers and block RAMs were off in these builds by, in the mean: ecp5 " in done.output
         told = json.loads(run(*words, "--json").stdout)
         image = lower_rtl(circuit, RtlSize(32, 3, 8, 1, True))
         rates = cycles_per_symbol(image)
@@ -150,6 +156,7 @@ class TestEstimate:
         assert told["resources"]["total"]["dsp"] == sum(told["multipliers"].values())
         assert told["resources"]["device"] == {"lut": 24288, "ff": 24288, "dsp": 28, "bram": 56}
         assert told["resources"]["missing"] == ["dsp"]
+        assert set(told["resources"]["errors"]) == {"lut", "ff", "dsp", "bram", "fmax_mhz"}
 
     def test_of_some_jobs(self, tmp_path: Path) -> None:
         circuit = small()
