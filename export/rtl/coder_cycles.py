@@ -70,10 +70,13 @@ class Encoder:
         #: streams whose lane is to end
         self.flushes = 0
         self._free_from = 0
-        #: an interval comes in the next cycle; the stream that was picked in the cycle before to end its lane
+        #: an interval comes in the next cycle; the stream that was picked to end its lane; the one that was said
         self._comes = False
+        self._held: int | None = None
         self._flushed: int | None = None
+        #: streams whose digits wait, and the one that was picked to give them to pc_carry
         self._digits = 0
+        self._carried: int | None = None
         self._open = sum(1 << s for s, stream in enumerate(coded) if len(stream.carry) > 1)
         self._carries = [iter(stream.carry) for stream in coded]
         self._left = [len(stream.carry) for stream in coded]
@@ -100,10 +103,12 @@ class Encoder:
     def cycle(self, now: int) -> bool:
         """Narrow a range, and give digits to pc_carry."""
         acted = self._comes or bool(self.flushes)
-        flushed, comes = self._flushed, self._comes
+        flushed, held, comes = self._flushed, self._held, self._comes
         self._flushed, self._comes = None, False
-        if self.flushes and flushed is None and not comes:
-            self._flushed = self._picks["flush"].take(self.flushes)
+        if held is not None and not comes:
+            self._flushed, self._held = held, None
+        elif self.flushes and flushed is None and held is None:
+            self._held = self._picks["flush"].take(self.flushes)
         if self.interval is not None:
             self._narrow(now, self.interval)
             self._free_from = now + timing.RANGE
@@ -112,8 +117,13 @@ class Encoder:
         elif flushed is not None and now >= self._free_from and now not in self._others_ask:
             self.flushes &= ~(1 << flushed)
             self._narrow(now, flushed)
-        if self._digits and now >= self._front_from:
-            self._carry(now)
+        if self._carried is not None and now >= self._front_from:
+            self._carry(now, self._carried)
+            self._carried = None
+            acted = True
+        if self._digits and self._carried is None:
+            self._carried = self._picks["carry"].take(self._digits)
+            self._digits &= ~(1 << self._carried)
             acted = True
         return acted
 
@@ -123,9 +133,7 @@ class Encoder:
     def _waits(self, stream: int) -> None:
         self._digits |= 1 << stream
 
-    def _carry(self, now: int) -> None:
-        stream = self._picks["carry"].take(self._digits)
-        self._digits &= ~(1 << stream)
+    def _carry(self, now: int, stream: int) -> None:
         self.coded |= 1 << stream
         taken = next(self._carries[stream])
         self._left[stream] -= 1
@@ -164,8 +172,9 @@ class Decoder:
         self._loads_left = [2] * streams
         self._loadable = 0
         self._taken = -2
-        #: an interval comes in the next cycle; the stream that was picked in the cycle before to be loaded
+        #: an interval comes in the next cycle; the stream that was picked to be loaded; the one that was said
         self._comes = False
+        self._held: int | None = None
         self._picked: int | None = None
         self._searches = [iter(stream.tries) for stream in coded]
         self._events: deque[int] = deque()
@@ -301,13 +310,15 @@ class Decoder:
 
     def cycle(self, now: int) -> bool:
         """Load a window into the decoder."""
-        picked, comes, loadable = self._picked, self._comes, self._loadable
+        picked, held, comes, loadable = self._picked, self._held, self._comes, self._loadable
         self._picked, self._comes = None, False
-        if picked is not None:
-            loadable &= ~(1 << picked)
-        if loadable and not comes:
-            self._picked = self._loads.take(loadable)
+        for stream in (picked, held):
+            loadable &= ~(0 if stream is None else 1 << stream)
+        if held is not None and not comes:
+            self._picked, self._held = held, None
+        if loadable and self._held is None:
+            self._held = self._loads.take(loadable)
         if picked is not None and now != self._taken + 1 and now not in self._others_ask:
             self._loadable &= ~(1 << picked)
             self._calendar.at(now + timing.TAKEN, self._took, picked)
-        return comes or picked is not None or bool(loadable)
+        return comes or picked is not None or held is not None or bool(loadable)

@@ -61,27 +61,31 @@ module pc_decoders #(
   logic [PC_STREAMS*4-1:0] beyond;  // zeros that were taken behind the lane's end
   always_comb
     for (int s = 0; s < PC_STREAMS; s = s + 1) whole[s] = have[2*s+:2] == 2'(BYTES) || ended[s];
-  logic load, load_some, load_next, load_waits;
-  logic [PC_STREAMS-1:0] load_chosen, loadable;
+  logic load, load_some, load_take, load_next, load_waits;
+  // of the stream that was picked, then of the one whose window is loaded
+  logic [PC_STREAMS-1:0] load_chosen, load_held, load_now, loadable;
   always_ff @(posedge clk) loadable <= rst || start ? '0 : begun & ~loaded & ~loading & whole;
-  logic [PC_STREAM_BITS-1:0] load_stream;
+  logic [PC_STREAM_BITS-1:0] load_place;
+  (* fsm_encoding = "none" *) logic [PC_STREAM_BITS-1:0] load_stream;  // see pc_encoders
   pc_pick #(.COUNT(PC_STREAMS)) load_pick (
-      .clk(clk), .rst(rst), .ask(loadable & ~loading & ~load_now), .take(load_next), .some(load_some),
-      .chosen(load_chosen), .place(load_stream));
+      .clk(clk), .rst(rst), .ask(loadable & ~loading & ~load_held & ~load_now), .take(load_take), .some(load_some),
+      .chosen(load_chosen), .place(load_place));
   logic locate_ready;
   // a load goes where no interval does, and asks for no product; its stream is said a cycle ahead, as an interval's is
-  logic [PC_STREAMS-1:0] load_now;
   wire [PC_STREAM_BITS-1:0] at_stream = early_valid ? early_stream : load_stream;
   logic [P-1:0] found_bytes, next_bytes;
   always_comb begin
     found_bytes = '0;
     for (int s = 0; s < PC_STREAMS; s = s + 1) if (PC_STREAM_BITS'(s) == at_stream) found_bytes = window[s*P+:P];
   end
-  assign load_next = load_some && !early_valid;
+  assign load_next = load_held != '0 && !early_valid;
+  assign load_take = load_some && (load_held == '0 || load_next);
   always_ff @(posedge clk) begin
     next_bytes <= found_bytes;
+    load_held <= rst || start ? '0 : load_take ? load_chosen : load_next ? '0 : load_held;
+    if (load_take) load_stream <= load_place;
     load_waits <= load_next && !rst && !start;
-    load_now <= load_next && !rst && !start ? load_chosen : '0;
+    load_now <= load_next && !rst && !start ? load_held : '0;
   end
   assign load = load_waits && locate_ready && !others_ask;
   logic took, took_left;
