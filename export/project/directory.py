@@ -117,6 +117,7 @@ def staged(plan: ProjectPlan, out: str | Path, own: Sequence[str] = ()) -> Itera
             (fresh / name).write_bytes(data)
         yield fresh
         added = [name for name in own if (fresh / name).is_file()]
+        _check_places(target, added)
         _replace(fresh, target, [*names, *added], [*old, *own] if old else [])
 
 

@@ -99,7 +99,7 @@ def numbers_of(size: Mapping[str, int], family: str) -> dict[str, float]:
         "one": 1, "streams": streams, "products": macs * (size["WEIGHT_BITS"] + 1 + size["STATE_BITS"]) / 25,
         "sums": lanes * (size["MIX_BITS"] + _vector_bits(size) + _count_bits(size)) / 32,
         "states": lanes * size["STATE_BITS"] / 16, "table_lanes": size["TABLE_LANES"],
-        "lists": size["HAS_LISTS"], "keeps": size["MIX_TAILS"] * macs, "scale": size["SCALE_BITS"] / 24,
+        "lists": size["HAS_LISTS"], "keeps": size["KEEPS"] * macs, "scale": size["SCALE_BITS"] / 24,
         "logic": logic / 16,
         "memory_lut": TABLES_OF_MEMORY.get(family, 0) * ceil_div(tables, 64) + SELECTED * registers,
         "memory_ff": registers,

@@ -197,6 +197,8 @@ def capacity_from(saved: object, where: str = "manifest.json") -> RtlCapacity:
         expected = _row_bits(step_widths(sizes)), _row_bits(variable_widths(sizes))
         if (sizes["STEP_WIDTH"], sizes["VARIABLE_WIDTH"]) != expected:
             raise ValueError(f"rows must have {expected[0]} and {expected[1]} bits")
+        if missing := [name for name in _PARTS if name not in sizes]:
+            raise ValueError(f"sizes must have {missing[0]}: export the project again")
         _ = capacity.layout
     except (KeyError, TypeError, ValueError, WidthError) as error:
         raise FormatError(

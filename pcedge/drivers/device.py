@@ -263,7 +263,7 @@ class Device:
             ToolError: the engine refuses the job, or does not end it, or not all packets have come in time.
             DataError: a symbol is beyond the alphabet of its variable.
         """
-        # Before a word is sent: what an engine takes of a job that it has not, it has for the next one.
+        # Before a word is sent: the serial engine takes no packets of such a job, they would be those of the next one.
         if self.built_jobs is not None and job not in ALWAYS and job.name.lower() not in self.built_jobs:
             raise UsageError(
                 f"the engine must be built for {job.name.lower()}, it is built for {', '.join(self.built_jobs)}"

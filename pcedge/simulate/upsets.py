@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pcedge.arithmetic import ceil_div
 from pcedge.arrays import IntArray
 from pcedge.drivers.contract import Job
 from pcedge.engines.lanes import encode_lanes
@@ -130,9 +131,9 @@ class UpsetProject:
         cycles = self._measure(tasks, executable)
         drawn = draw_faults(faults, cycles, counts, seed)
         # Each fault has an engine of its own, so parts of the list are processes.
-        step = max(1, -(-len(drawn) // (4 * (os.cpu_count() or 1))))
+        step = max(1, ceil_div(len(drawn), os.cpu_count() or 1))
         parts = [drawn[start : start + step] for start in range(0, len(drawn), step)]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(len(parts) or 1) as pool:
             said = list(pool.map(lambda part: self._call(tasks, part, executable)[-6 * len(part) :], parts))
         words = np.concatenate(said).reshape(-1, 2, 3) if said else np.zeros((0, 2, 3), "<u4")
         return Campaign(self.level, faults, tuple(drawn), tuple(_outcome(pair.tolist()) for pair in words))

@@ -26,6 +26,7 @@ from pcedge.toolchain import open_tools
 from pcedge.toolchain.boards import write_bridge
 from pcedge.toolchain.fence import FENCE
 from pcedge.toolchain.hardening import hardened
+from pcedge.toolchain.kept import CXX_HEADERS
 from pcedge.toolchain.netlists import Netlist
 from pcedge.toolchain.open_flow import (
     PACKERS,
@@ -129,7 +130,8 @@ def bench_of(folder: Path, name: str) -> list[Path]:
     Raises:
         FormatError: the directory is no project, or lacks the testbench, or a header that its manifest names.
     """
-    headers = [other for other in read_manifest(folder).files if other.startswith("testbench/") and ".hpp" in other]
+    files = read_manifest(folder).files
+    headers = [other for other in files if other.startswith("testbench/") and Path(other).suffix in CXX_HEADERS]
     return present(folder, [name, *headers])[:1]
 
 

@@ -364,7 +364,7 @@ def _placement(target: OpenTarget, asked: float, seed: int, out_of_context: bool
     if target.family == "ice40":
         words += ["--asc", routed]
         return words + (["--pcf", file] if pins else ["--pcf-allow-unconstrained"])
-    # nextpnr's other placer takes longer for large designs, and leaves a slower clock (docs/rtl-flow.md, pcedge build)
+    # why not the default one: docs/rtl-flow.md, pcedge build
     words += ["--speed", target.speed, "--placer", "static", "--threads", "1"]
     if out_of_context:
         return [*words, "--out-of-context"]

@@ -131,6 +131,9 @@ def test_golden_vectors_and_manifest(project: RtlProject, capacity: RtlCapacity)
     assert not list((project.folder / "rtl").glob("*.hex"))
     with pytest.raises(FormatError, match="the capacity of a reloadable build must be whole"):
         capacity_from(manifest.table["capacity"] | {"sizes": {}})
+    older = {name: value for name, value in manifest.table["capacity"]["sizes"].items() if name != "MIX_TAILS"}
+    with pytest.raises(FormatError, match="sizes must have MIX_TAILS: export the project again"):
+        capacity_from(manifest.table["capacity"] | {"sizes": older})
 
 
 class TestRefused:

@@ -86,6 +86,20 @@ def test_what_a_block_wrote_before_is_its_own(tmp_path: Path) -> None:
     assert held(out) == plan_of("b").contents
 
 
+def test_what_a_block_writes_goes_through_no_link(tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "p", tmp_path / "elsewhere"
+    write_plan(plan_of("a"), out)
+    elsewhere.mkdir()
+    (out / "build").symlink_to(elsewhere)
+    with (
+        pytest.raises(UsageError, match="build must be a folder of the project itself, it is a link or a file"),
+        staged(plan_of("b"), out, own=["build/made.v"]) as folder,
+    ):
+        (folder / "build").mkdir()
+        (folder / "build/made.v").write_text("new")
+    assert held(out) == plan_of("a").contents and not any(elsewhere.iterdir())
+
+
 @pytest.mark.parametrize("way", ["no exchange", "within", "no links"])
 def test_where_folders_cannot_be_swapped(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "p"
