@@ -149,7 +149,10 @@ def test_top_are_those_of_most_bits_in_order() -> None:
         top = pcedge.explain(model, x, top=7, others=False)
         order = sorted(range(len(x)), key=lambda record: (-round(every.bits[record], 9), record))
         assert top.records.tolist() == order[:7]
-        assert_array_equal(top.shares, every.shares[order[:7]])
+        if isinstance(model, str):  # integers
+            assert_array_equal(top.shares, every.shares[order[:7]])
+        else:  # a product of matrices rounds a record in a batch of 7 as it likes
+            assert_allclose(top.shares, every.shares[order[:7]], rtol=1e-9, atol=1e-12)
 
 
 def test_floats(tmp_path: Path) -> None:
