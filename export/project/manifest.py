@@ -282,8 +282,11 @@ def _size(table: Mapping[str, Any], where: str) -> EngineSize | None:
     for name, size in sizes.items():
         if type(size) is not int:
             _refuse(where, f"{name} must be a whole number, {_got(size)}")
+    cores = table.get("cores", 1)
+    if type(cores) is not int or cores < 1 or sizes.get("macs", cores) % cores:
+        _refuse(where, f"cores must be a whole number that macs are a multiple of, {_got(cores)}")
     try:
-        return EngineSize(**sizes) if sizes else None
+        return EngineSize(**sizes | {"macs": sizes.get("macs", cores) // cores}) if sizes else None
     except UsageError as error:
         raise FormatError("project-manifest", f"{where}: {error}") from error
 

@@ -78,12 +78,13 @@ def multipliers(size: Mapping[str, int]) -> dict[str, int]:
     # intervals: reciprocal and scale, bounds; then encoders and decoders
     own = (8 if wide == 4 else 4) + wide * (size["HAS_ENCODE"] + size["HAS_SEARCH"])
     coder = wide if size["SHARED_PRODUCT"] else own
-    return {
+    of_core = {
         "mix": size["MACS"], "vector": size["LANES"], "tables": 2 * size["TABLE_LANES"] if size["HAS_CODE"] else 0,
         "coder": coder if size["HAS_CODE"] else 0,
         # pc_packers has a multiplier of its own; times the floor is a sum where that is a number
         **({"packets": wide * (size["HAS_PACK"] + size["HAS_UNPACK"] * size["RELOAD"])} if size["HAS_PACKETS"] else {}),
     }  # fmt: skip
+    return {unit: size["CORES"] * count for unit, count in of_core.items()}
 
 
 def numbers_of(size: Mapping[str, int], family: str) -> dict[str, float]:
@@ -95,12 +96,14 @@ def numbers_of(size: Mapping[str, int], family: str) -> dict[str, float]:
         registers += made.register_bits
         logic += made.logic_bits
     lanes, macs, streams = size["LANES"], size["MACS"], size["STREAMS"]
-    return {
+    of_core = {
         "one": 1, "streams": streams, "products": macs * (size["WEIGHT_BITS"] + 1 + size["STATE_BITS"]) / 25,
         "sums": lanes * (size["MIX_BITS"] + _vector_bits(size) + _count_bits(size)) / 32,
         "states": lanes * size["STATE_BITS"] / 16, "table_lanes": size["TABLE_LANES"],
         "lists": size["HAS_LISTS"], "keeps": size["KEEPS"] * macs, "scale": size["SCALE_BITS"] / 24,
-        "logic": logic / 16,
+    }  # fmt: skip
+    return {
+        **{name: size["CORES"] * number for name, number in of_core.items()}, "logic": logic / 16,
         "memory_lut": TABLES_OF_MEMORY.get(family, 0) * ceil_div(tables, 64) + SELECTED * registers,
         "memory_ff": registers,
     }  # fmt: skip
@@ -129,7 +132,7 @@ def small_memories(size: Mapping[str, int]) -> list[Memory]:
         "passes": (2, task + symbol), "bytes": (8 * streams, 9),
         "weighted": (14, size["WEIGHTED_BITS"] + scale + 1), "bytes that come": (7, scale),
     }  # fmt: skip
-    return [Memory(name, words, width, written=True) for name, (words, width) in written.items()]
+    return [Memory(name, words, width, written=True, copies=size["CORES"]) for name, (words, width) in written.items()]
 
 
 def _vector_bits(size: Mapping[str, int]) -> int:

@@ -70,10 +70,10 @@ class Encoder:
         #: streams whose lane is to end
         self.flushes = 0
         self._free_from = 0
-        #: an interval comes in the next cycle; the stream that was picked to end its lane; the one that was said
+        #: an interval comes in the next cycle; the stream that was picked to end its lane, and whether it was said
         self._comes = False
         self._held: int | None = None
-        self._flushed: int | None = None
+        self._said = False
         #: streams whose digits wait, and the one that was picked to give them to pc_carry
         self._digits = 0
         self._carried: int | None = None
@@ -103,27 +103,27 @@ class Encoder:
     def cycle(self, now: int) -> bool:
         """Narrow a range, and give digits to pc_carry."""
         acted = self._comes or bool(self.flushes)
-        flushed, held, comes = self._flushed, self._held, self._comes
-        self._flushed, self._comes = None, False
-        if held is not None and not comes:
-            self._flushed, self._held = held, None
-        elif self.flushes and flushed is None and held is None:
+        goes = self._said and now >= self._free_from and now not in self._others_ask
+        held, self._said = self._held, self._held is not None and not self._comes and not goes
+        self._comes = False
+        if goes and held is not None:
+            self.flushes &= ~(1 << held)
+            self._narrow(now, held)
+            self._held = None
+        elif held is None and self.flushes:
             self._held = self._picks["flush"].take(self.flushes)
         if self.interval is not None:
             self._narrow(now, self.interval)
             self._free_from = now + timing.RANGE
             self.interval = None
             acted = True
-        elif flushed is not None and now >= self._free_from and now not in self._others_ask:
-            self.flushes &= ~(1 << flushed)
-            self._narrow(now, flushed)
         if self._carried is not None and now >= self._front_from:
+            self._digits &= ~(1 << self._carried)
             self._carry(now, self._carried)
             self._carried = None
             acted = True
-        if self._digits and self._carried is None:
+        elif self._digits and self._carried is None:
             self._carried = self._picks["carry"].take(self._digits)
-            self._digits &= ~(1 << self._carried)
             acted = True
         return acted
 
@@ -172,10 +172,10 @@ class Decoder:
         self._loads_left = [2] * streams
         self._loadable = 0
         self._taken = -2
-        #: an interval comes in the next cycle; the stream that was picked to be loaded; the one that was said
+        #: an interval comes in the next cycle; the stream that was picked to be loaded, and whether it was said
         self._comes = False
         self._held: int | None = None
-        self._picked: int | None = None
+        self._said = False
         self._searches = [iter(stream.tries) for stream in coded]
         self._events: deque[int] = deque()
         #: the event at work; by stream, tries that are left, and the INTERVAL
@@ -310,15 +310,14 @@ class Decoder:
 
     def cycle(self, now: int) -> bool:
         """Load a window into the decoder."""
-        picked, held, comes, loadable = self._picked, self._held, self._comes, self._loadable
-        self._picked, self._comes = None, False
-        for stream in (picked, held):
-            loadable &= ~(0 if stream is None else 1 << stream)
-        if held is not None and not comes:
-            self._picked, self._held = held, None
-        if loadable and self._held is None:
-            self._held = self._loads.take(loadable)
-        if picked is not None and now != self._taken + 1 and now not in self._others_ask:
-            self._loadable &= ~(1 << picked)
-            self._calendar.at(now + timing.TAKEN, self._took, picked)
-        return comes or picked is not None or held is not None or bool(loadable)
+        goes = self._said and now != self._taken + 1 and now not in self._others_ask
+        held, comes = self._held, self._comes
+        self._said, self._comes = held is not None and not comes and not goes, False
+        acted = comes or held is not None or bool(self._loadable)
+        if goes and held is not None:
+            self._loadable &= ~(1 << held)
+            self._calendar.at(now + timing.TAKEN, self._took, held)
+            self._held = None
+        elif held is None and self._loadable:
+            self._held = self._loads.take(self._loadable)
+        return acted

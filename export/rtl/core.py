@@ -18,8 +18,8 @@ NAME = "pcedge_engine"
 BENCH_TOP = "pc_axi"
 
 #: what Verilator says of generated functions, of comparisons that one size makes trivial, and of outputs that one size
-#: leaves open
-_OFF = ("DECLFILENAME", "UNUSEDPARAM", "UNUSEDSIGNAL", "UNSIGNED", "CMPCONST", "PINCONNECTEMPTY")
+#: leaves open; and of names beside the instances of several cores
+_OFF = ("DECLFILENAME", "UNUSEDPARAM", "UNUSEDSIGNAL", "UNSIGNED", "CMPCONST", "PINCONNECTEMPTY", "VARHIDDEN")
 
 #: what a wheel's rules of make lack, which was configured without a compiler, and what none minds
 _MAKE = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20 CFG_LDLIBS_THREADS=-pthread OPT_FAST=-O1"

@@ -49,15 +49,17 @@ class CycleModel:
         """
         sizes = sizes_of(image) if sizes is None else sizes
         names = ("fetch", "issue", "symbols_in", "symbols_out", "flush", "carry", "load")
-        self._jobs, self._streams = image.jobs, image.size.streams
+        self._jobs, self._streams, self._of_core = image.jobs, image.size.streams, image.size.core.streams
         self._reference = ReferenceEngine(image.program)
         self._firsts = image.variable_columns["first"].values.tolist()
-        self._engine = Engine(
-            image.size, works_of(image, sizes["PAIR_COPY"] != 0), len(image.circuit.order),
-            image.circuit.scale_bits // 8,
-            sizes["SHARED_PRODUCT"] != 0, sizes["PASS_GAP"], sizes["MOST_ROWS"],
-            {name: Pick(self._streams) for name in names},
-        )  # fmt: skip
+        works = works_of(image, sizes["PAIR_COPY"] != 0)
+        self._cores = [
+            Engine(
+                image.size.core, works, len(image.circuit.order), image.circuit.scale_bits // 8,
+                sizes["SHARED_PRODUCT"] != 0, sizes["PASS_GAP"], sizes["MOST_ROWS"],
+                {name: Pick(self._of_core) for name in names},
+            ) for _ in range(image.size.cores)
+        ]  # fmt: skip
 
     def count(
         self, job: str, records: Sequence[int], data: ArrayLike | None = None, sizes: Sequence[int] | None = None
@@ -91,7 +93,12 @@ class CycleModel:
                     self._reference, self._reference.check(data, allow_missing=False), streams, self._firsts, sizes
                 )
             )  # fmt: skip
-        return run_job(self._engine, job, records, coded)
+        begin = range(0, streams, self._of_core)
+        own = [slice(first, first + self._of_core) for first in begin]
+        return max(
+            run_job(core, job, records[which], None if coded is None else coded[which])
+            for core, which in zip(self._cores, own, strict=True)
+        )
 
 
 def cycles_per_symbol(image: RtlImage, sizes: Mapping[str, int] | None = None) -> dict[str, float]:

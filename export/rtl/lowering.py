@@ -178,7 +178,7 @@ def lower_rtl(
     chosen = tuple(job for job in EVERY_JOB if job in jobs)
     return RtlImage(
         program, size, chosen, pack(columns), columns, (starts[0], starts[1]),
-        _stacked(memories.tiles.parts, size.macs),
+        _stacked(memories.tiles.parts, size.core.macs),
         _stacked(memories.lists.parts, 4), _stacked(memories.leaves.parts, size.table_lanes), even, odd,
         pack(variables), variables,
         _stacked(memories.tails.parts, 0), max(placed.rows for placed in places),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pcedge.arithmetic import ceil_div
 
@@ -26,11 +26,13 @@ class Memory:
     reads: int = 1
     #: whether it is written; else it is an image
     written: bool = False
+    #: cores that have one of their own
+    copies: int = 1
 
     @property
     def bits(self) -> int:
-        """Count the bits of one copy."""
-        return self.words * self.width
+        """Count the bits: of an image once, of what is written for every core."""
+        return self.words * self.width * (self.copies if self.written else 1)
 
 
 def engine_memories(size: Mapping[str, int]) -> list[Memory]:
@@ -39,10 +41,12 @@ def engine_memories(size: Mapping[str, int]) -> list[Memory]:
     Args:
         size: all sizes of an engine by their names, as `params.sizes_of` gives them.
     """
-    streams = size["STREAMS"]
-    images = [
-        Memory("steps", size["STEPS"], size["STEP_WIDTH"]),
-        Memory("weights", size["TILES"], size["MACS"] * (size["WEIGHT_BITS"] + 1)),
+    streams, cores = size["STREAMS"], size["CORES"]
+    shared = [
+        Memory("steps", size["STEPS"], size["STEP_WIDTH"], cores),
+        Memory("weights", size["TILES"], size["MACS"] * (size["WEIGHT_BITS"] + 1), cores),
+    ]
+    own = [
         Memory("lists", size["LISTS"], 2 + size["POSITION_BITS"] + size["LIST_B_BITS"]) if size["HAS_LISTS"] else None,
         Memory("leaves", size["LEAF_WORDS"], size["TABLE_LANES"] * (size["NUMBER_BITS"] + 1)),
         Memory("even", size["EVENS"], size["LEAF_BITS"] + 1, size["TABLE_LANES"]),
@@ -54,7 +58,7 @@ def engine_memories(size: Mapping[str, int]) -> list[Memory]:
         Memory("exponents", 1 << (size["STREAM_BITS"] + size["SLOT_BITS"]), 32, 2, written=True),
         Memory("symbols", 2 * streams * size["VARIABLES"], size["SYMBOL_BITS"], written=True),
     ]
-    return [memory for memory in images if memory is not None]
+    return shared + [replace(memory, copies=cores) for memory in own if memory is not None]
 
 
 @dataclass(frozen=True)
@@ -100,17 +104,20 @@ def mapped(memory: Memory, family: str) -> Mapped:
     pairs = ceil_div(memory.reads, 2)
     one = memory.reads * _fewest(memory, blocks.single)
     # a memory with two readers of its own is one that is only read
-    both = pairs * _fewest(memory, blocks.double) if blocks.double and not memory.written and memory.reads > 1 else one
-    bram = min(one, both)
+    both = one
+    if blocks.double and not memory.written and memory.reads > 1:
+        both = memory.reads // 2 * _fewest(memory, blocks.double) + memory.reads % 2 * _fewest(memory, blocks.single)
+    bram, copies = min(one, both), memory.copies
     if memory.written:
-        padded = ceil_div(memory.words, 16) * 16 * ceil_div(memory.width, 4) * 4 if blocks.double else memory.bits
+        each = memory.words * memory.width
+        padded = ceil_div(memory.words, 16) * 16 * ceil_div(memory.width, 4) * 4 if blocks.double else each
         if padded >= blocks.written_bits * ceil_div(bram, memory.reads):
-            return Mapped(bram)
-        bits = padded * memory.reads
+            return Mapped(copies * bram)
+        bits = copies * padded * memory.reads
         return Mapped(0, table_bits=bits) if blocks.double else Mapped(0, register_bits=bits)
     if memory.bits > blocks.image_bits * ceil_div(bram, pairs):
-        return Mapped(bram)
-    return Mapped(0, logic_bits=memory.bits * memory.reads)
+        return Mapped(copies * bram)
+    return Mapped(0, logic_bits=copies * memory.bits * memory.reads)
 
 
 def _fewest(memory: Memory, shapes: tuple[tuple[int, int], ...]) -> int:

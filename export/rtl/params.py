@@ -72,13 +72,14 @@ def baked_layout(image: RtlImage) -> Layout:
 
 def sizes_of(image: RtlImage) -> dict[str, int]:
     """Give every size by its name in SystemVerilog."""
-    circuit, size = image.circuit, image.size
+    circuit, size, total = image.circuit, image.size.core, image.size
     widths = circuit.widths
     signals = widths.signals()
     blocks = image.columns["blocks"].values.max()
     mixes = np.isin(image.columns["kind"].values, (Kind.UP, Kind.DOWN))
     tables = max(1, int(image.variable_columns["tables"].values.max()).bit_length())
     return {
+        "CORES": total.cores, "ALL_STREAMS": total.streams,
         "STREAMS": size.streams, "STREAM_BITS": bits_of(size.streams), "MACS": size.macs, "LANES": size.lanes,
         "TILE_ROWS": size.tile_rows, "TABLE_LANES": size.table_lanes, "STATE_LANE_BITS": bits_of(size.lanes),
         "WEIGHT_BITS": circuit.weight_bits, "LEAF_BITS": circuit.leaf_bits, "STATE_BITS": circuit.state_bits,
@@ -246,7 +247,7 @@ def memories_of(
     number, weight, entry = sizes["NUMBER_BITS"], sizes["WEIGHT_BITS"] + 1, image.circuit.leaf_bits + 1
     return {
         "steps": _packed(tables["step"]),
-        "weights": _words(image.tiles, [weight] * image.size.macs),
+        "weights": _words(image.tiles, [weight] * image.size.core.macs),
         "lists": _words(image.lists, [1, 1, sizes["POSITION_BITS"], sizes["LIST_B_BITS"]]),
         "leaves": _words(np.where(image.leaves < 0, 1 << number, image.leaves),
                          [number + 1] * image.size.table_lanes),

@@ -93,6 +93,8 @@ def plan_rtl(
         raise UsageError(f"a level of hardening must be one of {', '.join(LEVELS)}, got {harden!r}")
     if reload and not set(jobs) >= set(BUILT_JOBS):
         raise UsageError(f"a reloadable engine must have all jobs, {', '.join(BUILT_JOBS)}, got {', '.join(jobs)}")
+    if reload and size.cores > 1:
+        raise UsageError(f"a reloadable engine must have one core, got {size.cores}: cores share memories by reading")
     image = lower_for(engine.program, size, target, jobs, reload=reload)
     size = image.size
     capacity = capacity_of([engine.program, *fit], size, jobs) if reload else None
@@ -189,6 +191,7 @@ def _manifest(image: RtlImage, records: int, lane_bytes: int) -> dict[str, objec
         "streams": image.size.streams,
         "lanes": image.size.lanes,
         "table_lanes": image.size.table_lanes,
+        "cores": image.size.cores,
         "built_jobs": list(image.jobs),
         "shared_product": image.shared_product,
         "steps": {name: count for name, count in zip(("likelihood", "code"), image.counts, strict=True) if count},

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pcedge.drivers.size import EngineSize
+from pcedge.drivers.contract import MOST_STREAMS
 from pcedge.errors import UsageError
 from pcedge.export.open_target import find_open_target
 
@@ -24,9 +24,9 @@ class RtlSize:
         UsageError: a size is out of its range.
     """
 
-    #: multiply-accumulates a cycle of the mixing unit, a power of two
+    #: multiply-accumulates a cycle of all cores' mixing units, of each a power of two
     macs: int = 16
-    #: records in flight
+    #: records in flight, of all cores
     streams: int = 4
     #: entries of a row: what every unit takes in a cycle, a power of two, at most `macs`
     lanes: int = 4
@@ -35,30 +35,55 @@ class RtlSize:
     #: whether one wide multiplier does intervals and range coders, with passes at least 8 cycles apart; None shares it
     #: where passes take that long anyway
     shared_product: bool | None = None
+    #: cores beside each other, which share macs and streams out, and read one image of the program and the weights
+    cores: int = 1
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name, least, most in (("macs", 1, 4096), ("lanes", 1, self.macs), ("table_lanes", 1, self.lanes)):
-            value = getattr(self, name)
-            if not (least <= value <= most and value & (value - 1) == 0):
-                raise UsageError(f"{name} must be a power of two in {least}..{most}, got {value}")
-        if self.lanes**2 < self.macs:
-            raise UsageError(f"lanes must be at least {self.macs // self.lanes}, rows of a tile, got {self.lanes}")
-        if not 1 <= self.streams <= 64:
-            raise UsageError(f"streams must be in 1..64, got {self.streams}")
+        if not 1 <= self.streams <= MOST_STREAMS:
+            raise UsageError(f"streams must be in 1..{MOST_STREAMS}, got {self.streams}")
+        if not 1 <= self.cores <= MOST_STREAMS:
+            raise UsageError(f"cores must be in 1..{MOST_STREAMS}, got {self.cores}")
+        for name in ("macs", "streams"):
+            if getattr(self, name) % self.cores:
+                raise UsageError(f"{name} must be a multiple of the {self.cores} cores, got {getattr(self, name)}")
+        macs = self.macs // self.cores
+        of_each = "" if self.cores == 1 else f" for each of {self.cores} cores"
+        for name, value, most in (
+            ("macs", macs, 4096), ("lanes", self.lanes, macs), ("table_lanes", self.table_lanes, self.lanes)
+        ):  # fmt: skip
+            if not (1 <= value <= most and value & (value - 1) == 0):
+                raise UsageError(f"{name} must be a power of two in 1..{most}{of_each}, got {value}")
+        if self.lanes**2 < macs:
+            raise UsageError(f"lanes must be at least {macs // self.lanes}, rows of a tile, got {self.lanes}")
+
+    @property
+    def core(self) -> RtlSize:
+        """Give the sizes of one core."""
+        return replace(self, macs=self.macs // self.cores, streams=self.streams // self.cores, cores=1)
 
     @property
     def tile_rows(self) -> int:
         """Give the rows of a tile, whose columns are the lanes."""
-        return self.macs // self.lanes
+        return self.macs // self.cores // self.lanes
 
 
-def size_for(engine: EngineSize | None, lanes: int | None = None, table_lanes: int | None = None) -> RtlSize:
-    """Choose what is not given of an engine: tiles as square as they can be, two tables a cycle."""
-    macs, streams = (RtlSize.macs, RtlSize.streams) if engine is None else (engine.macs, engine.streams)
+def size_for(
+    macs: int | None = None, streams: int | None = None, lanes: int | None = None, table_lanes: int | None = None,
+    cores: int | None = None,
+) -> RtlSize:  # fmt: skip
+    """Choose what is not given of an engine: tiles as square as they can be, two tables a cycle.
+
+    Raises:
+        UsageError: a size is out of its range.
+    """
+    if macs is None and streams is None:
+        macs, streams = RtlSize.macs, RtlSize.streams
+    macs, streams, cores = (1 if number is None else number for number in (macs, streams, cores))
     if lanes is None:
-        lanes = EngineSize(macs, streams).lanes
-    return RtlSize(macs, streams, lanes, min(2, lanes) if table_lanes is None else table_lanes)
+        bits = max(1, macs // max(1, cores)).bit_length() - 1
+        lanes = 1 << (bits + 1) // 2
+    return RtlSize(macs, streams, lanes, min(2, lanes) if table_lanes is None else table_lanes, cores=cores)
 
 
 def is_rtl_target(target: str) -> bool:

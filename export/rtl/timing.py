@@ -72,7 +72,7 @@ RANGE = 2
 #: from the last cycle of pc_carry's at a lane's end to the output without that lane
 CLOSED = 4
 #: from an interval that a decoder tries to what it says of the symbol, and to the next one's room
-TRIED, TAKEN = 9, 10
+TRIED, TAKEN = 9, 11
 #: from the end of a search to the cycle in which the stream's next step may be issued
 FOUND = 2
 #: passes that wait for the tables

@@ -18,7 +18,7 @@ from pcedge.errors import DataError, MissingToolError, ToolError
 _VENDOR, _OPEN = ("steps", "chosen", "tool"), ("target", "seeds", "seed", "frequency", "parallel")
 
 #: options of `build` that only a circuit has, and not a project
-_CIRCUIT = ("out", "kernel", "which", "macs", "streams", "lanes", "table_lanes", "jobs", "memories",
+_CIRCUIT = ("out", "kernel", "which", "macs", "streams", "lanes", "table_lanes", "cores", "jobs", "memories",
             "harden")  # fmt: skip
 
 
@@ -49,6 +49,7 @@ class Source(ModelPath):
 @click.option("--streams", type=int, help="Of a circuit: see export.")
 @click.option("--lanes", type=int, help="Of a circuit: see export.")
 @click.option("--table-lanes", type=int, help="Of a circuit: see export.")
+@click.option("--cores", type=int, help="Of a circuit: see export.")
 @click.option("--jobs", help="Of a circuit: see export.")
 @click.option("--memories", type=click.Choice(["baked", "reload"]), help="Of a circuit: see export.")
 @click.option("--harden", type=click.Choice(["none", "parity", "tmr"]), help="Of a circuit: see export.")
@@ -64,7 +65,7 @@ class Source(ModelPath):
 def build(
     source: Path | str, target: str | None, seeds: int, seed: int, frequency: float | None, parallel: int,
     out: Path | None, kernel: str, which: str | None, macs: int | None, streams: int | None,
-    lanes: int | None, table_lanes: int | None, jobs: str | None, memories: str | None,
+    lanes: int | None, table_lanes: int | None, cores: int | None, jobs: str | None, memories: str | None,
     harden: str | None, steps: str, chosen: tuple[str, ...], tool: str,
 ) -> Result:  # fmt: skip
     """Build hardware: a project of RTL, or a circuit for a device, by open tools; an HLS project by the vendor's.
@@ -80,7 +81,7 @@ def build(
         refuse("a project", *_VENDOR)
         if target is None or out is None:
             raise click.UsageError("a circuit must come with --target, a device, and --out")
-        sizes = {"which": which, "macs": macs, "streams": streams, "lanes": lanes, "table_lanes": table_lanes,
+        sizes = {"which": which, "macs": macs, "streams": streams, "lanes": lanes, "table_lanes": table_lanes, "cores": cores,
                  "jobs": jobs, "search_bits": None, "memories": memories, "harden": harden}  # fmt: skip
         export_for(source, target, out, kernel, sizes)
         return build_open(out, target, seeds, seed, frequency, parallel)

@@ -35,6 +35,7 @@ JOBS = ("likelihood", "encode", "decode")
     "--lanes", type=int, help="Of RTL: entries of a row, a power of two.  [default: a tile as square as can be]"
 )
 @click.option("--table-lanes", type=int, help="Of RTL: leaf tables read a cycle, a power of two.  [default: 2]")
+@click.option("--cores", type=int, help="Of RTL: share macs and streams out to so many, as export does.  [default: 1]")
 @click.option("--jobs", help="Of RTL: what the engine is built for, as export takes it.")
 @click.option(
     "--search-bits", type=int, help="Of HLS: bits a decoder finds in a round, 1..4.  [default: by macs and symbols]"
@@ -53,7 +54,7 @@ JOBS = ("likelihood", "encode", "decode")
 @click.option("--job", default="encode", show_default=True, type=click.Choice(JOBS), help="Of HLS: the job of --rate.")
 def estimate(
     model: str, target: str, macs: int, streams: int, lanes: int | None, table_lanes: int | None,
-    jobs: str | None, search_bits: int | None, rate: float | None, memories: str, fit: tuple[str, ...], job: str,
+    cores: int | None, jobs: str | None, search_bits: int | None, rate: float | None, memories: str, fit: tuple[str, ...], job: str,
 ) -> Result:  # fmt: skip
     """Count cycles, multipliers and memory bits of the engine before synthesis; estimate what it takes of a device.
 
@@ -68,12 +69,12 @@ def estimate(
     if is_rtl_target(target):
         if wrong := options_given("search_bits", "rate", "memories", "fit", "job"):
             raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of HLS, {target} is of RTL")
-        sized = EngineSize(macs, streams) if options_given("macs", "streams") else None
-        chosen = size_for(sized, lanes, table_lanes)
+        sized = (macs, streams) if options_given("macs", "streams") else (None, None)
+        chosen = size_for(*sized, lanes, table_lanes, cores)
         if is_serial_target(target):
             announce(f"this is the parallel engine; for {target} export takes the serial one where no size is given")
         return _of_rtl(read_integer(model), target, chosen, jobs)
-    if wrong := options_given("lanes", "table_lanes", "jobs"):
+    if wrong := options_given("lanes", "table_lanes", "cores", "jobs"):
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of RTL, {target} is of HLS")
     if fit and memories != "reload":
         raise click.UsageError("--fit must go with --memories reload")
@@ -139,8 +140,9 @@ def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | Non
 
     cost = estimate_rtl(circuit, size, target, BUILT_JOBS if jobs is None else jobs_of(jobs))
     clock = cost.clock_mhz
+    shared = "" if size.cores == 1 else f"; {size.cores} cores share macs and streams out"
     shown: list[object] = [
-        f"{size.macs} macs, {size.streams} streams, {size.lanes} lanes, {size.table_lanes} table lanes"
+        f"{size.macs} macs, {size.streams} streams, {size.lanes} lanes, {size.table_lanes} table lanes{shared}"
     ]
     rows: list[list[object]] = [
         [

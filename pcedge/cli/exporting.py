@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pcedge.integer.circuit import IntegerCircuit
 
 #: options of `export` that only the parallel engine has
-_ENGINE_OPTIONS = ("macs", "streams", "lanes", "table_lanes", "search_bits", "memories", "fit", "jobs", "harden")
+_ENGINE_OPTIONS = ("macs", "streams", "lanes", "table_lanes", "cores", "search_bits", "memories", "fit", "jobs",
+                   "harden")  # fmt: skip
 
 #: drawn records with which `export --target c99` counts instructions
 _MEASURED_RECORDS = 16
@@ -95,6 +96,11 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
     "--table-lanes", type=int, help="Of RTL: leaf tables read a cycle, a power of two, at most the lanes.  [default: 2]"
 )
 @click.option(
+    "--cores",
+    type=int,
+    help="Of RTL: so many beside each other share macs and streams out, and read one copy of the weights.  [default: 1]",
+)
+@click.option(
     "--jobs",
     help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, score, pack, "
     "unpack, with commas between them; it refuses the others.  [default: all but the last three]",
@@ -117,7 +123,7 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 def export(
     model: str, target: str, out: Path, kernel: str, adders: str | None, latency: int | None, data: str | None,
     records: int | None, which: str | None, macs: int | None, streams: int | None, lanes: int | None,
-    table_lanes: int | None, jobs: str | None, search_bits: int | None, memories: str | None, fit: tuple[str, ...],
+    table_lanes: int | None, cores: int | None, jobs: str | None, search_bits: int | None, memories: str | None, fit: tuple[str, ...],
     harden: str | None, dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors.
@@ -133,7 +139,7 @@ def export(
     from pcedge.export.rtl.serial.project import is_serial_target
     from pcedge.export.rtl.size import is_rtl_target, size_for
 
-    options = {"macs": macs, "streams": streams, "lanes": lanes, "table-lanes": table_lanes,
+    options = {"macs": macs, "streams": streams, "lanes": lanes, "table-lanes": table_lanes, "cores": cores,
                "search-bits": search_bits, "memories": memories, "fit": fit or None, "jobs": jobs,
                "harden": harden}  # fmt: skip
     chosen = [name for name, value in options.items() if value is not None]
@@ -161,7 +167,8 @@ def export(
     if target == "c99" and (wrong := options_given("kernel", "adders", *_ENGINE_OPTIONS)):
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of hardware, c99 is none")
     sizes = {"macs": macs, "streams": streams, "search_bits": search_bits}
-    engine = EngineSize(**{name: size for name, size in sizes.items() if size is not None})
+    given_sizes = {name: size for name, size in sizes.items() if size is not None and not is_rtl_target(target)}
+    engine = EngineSize(**given_sizes)
     circuit = read_integer(model)
     if search_bits is None:
         engine = replace(engine, search_bits=default_search_bits(circuit, engine.macs))
@@ -190,10 +197,10 @@ def export(
     elif is_rtl_target(target):
         if search_bits is not None:
             raise click.UsageError(f"--search-bits must go with a target of HLS, {target} is of RTL")
-        size = size_for(engine if macs is not None or streams is not None else None, lanes, table_lanes)
+        size = size_for(macs, streams, lanes, table_lanes, cores)
         result, text, status = _export_rtl(circuit, out, target, size, golden, others if reload else None, jobs, rows,
                                            harden or "none")  # fmt: skip
-    elif wrong := options_given("lanes", "table_lanes", "jobs", "harden"):
+    elif wrong := options_given("lanes", "table_lanes", "cores", "jobs", "harden"):
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of RTL, {target} is of HLS")
     else:
         folder = write_project(
@@ -253,7 +260,7 @@ def _export_rtl(
         rows=rows, harden=harden)  # fmt: skip
     result = {
         "out": str(out), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
-        "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
+        "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes, "cores": size.cores,
         "memories": "baked" if fit is None else "reload", "built_jobs": [job for job in EVERY_JOB if job in built],
         "harden": harden,
     }  # fmt: skip

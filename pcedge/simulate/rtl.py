@@ -38,7 +38,8 @@ ENGINE = "pc_engine"
 _AROUND = ("pc_axi", "pc_serial_boot", "pc_serial_flash", "pcedge_flash", "pcedge_top", STAGE_TOP)
 
 #: what Verilator says of generated functions, whose fields are as wide as a place in them, and of comparisons that one
-#: size makes trivial; not of names that hide others (VARHIDDEN), which yosys does not let them
+#: size makes trivial; not of names that hide others (VARHIDDEN), which yosys does not let them,
+#: but of several cores Verilator takes their names for hidden that a module has beside its instance
 _OFF = ("DECLFILENAME", "UNUSEDPARAM", "UNUSEDSIGNAL", "UNSIGNED", "CMPCONST")
 FLAGS = ("-Wall", *(f"-Wno-{name}" for name in _OFF))
 
@@ -93,6 +94,8 @@ class RtlProject:
         work.mkdir(parents=True, exist_ok=True)
         engine = hardened(self.folder, sources, ENGINE)
         flags = FLAGS if engine == sources else LENIENT
+        if self.manifest.table.get("cores", 1) > 1:
+            flags = (*flags, "-Wno-VARHIDDEN")
         executable = build(engine, ENGINE, bench, work, flags=flags, optimise=OPTIMISE)
         # It is started where its images are.
         for name in images:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ _KINDS: dict[str, dict[str, tuple[str, ...]]] = {
 
 #: tables of four inputs that a cell takes, where it is not one
 _TABLES = {"CCU2C": 2, "TRELLIS_DPR16X4": 6, "RAM16SDP4": 4, "RAM16SDP2": 2, "RAM16SDP1": 1}
+
+#: scopes of an engine that are no units: a core's, whose units are those of all cores, and those of what cores share
+_AROUND = re.compile(r"^(g_core\[\d+\]\.core|g_memory\[\d+\]\.g_(one|two))(\.|$)")
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class _Scopes:
     def unit(self, path: str) -> str:
         """Name the unit that an instance belongs to."""
         below = path.removeprefix(self.base).removeprefix(".") if path.startswith(self.base) else ""
-        return below.split(".")[0] or self.modules[path][0]
+        return _AROUND.sub("", below).split(".")[0] or self.modules[path][0]
 
     def of_source(self, source: str) -> str | None:
         """Name the one unit that has modules of a source; None where several have, or none."""

@@ -41,7 +41,7 @@ def serial_params(image: SerialImage) -> str:
     """Write `params.svh`: sizes and widths, and the signature of models that fit them."""
     lines = "\n".join(["// Sizes and widths of one serial engine. Generated.", *_lines(image)])
     return (
-        f"{lines}\nlocalparam logic [31:0] SIGNATURE = 32'h{_signature(image):08x};\n"
+        f"{lines}\nlocalparam int ALL_STREAMS = 1;\nlocalparam logic [31:0] SIGNATURE = 32'h{_signature(image):08x};\n"
         "// of this circuit's model, which pcedge_flash reads\n"
         f"localparam int MODEL_WORDS = {len(model_words(image))};\n"
     )

@@ -25,18 +25,18 @@ module pc_axi (
     output logic s_axi_rvalid,
     input logic s_axi_rready,
     output logic irq,
-    input logic [PC_STREAMS*32-1:0] s_axis_tdata,
-    input logic [PC_STREAMS-1:0] s_axis_tlast,
-    input logic [PC_STREAMS-1:0] s_axis_tvalid,
-    output logic [PC_STREAMS-1:0] s_axis_tready,
-    output logic [PC_STREAMS*32-1:0] m_axis_tdata,
-    output logic [PC_STREAMS-1:0] m_axis_tlast,
-    output logic [PC_STREAMS-1:0] m_axis_tvalid,
-    input logic [PC_STREAMS-1:0] m_axis_tready
+    input logic [ALL_STREAMS*32-1:0] s_axis_tdata,
+    input logic [ALL_STREAMS-1:0] s_axis_tlast,
+    input logic [ALL_STREAMS-1:0] s_axis_tvalid,
+    output logic [ALL_STREAMS-1:0] s_axis_tready,
+    output logic [ALL_STREAMS*32-1:0] m_axis_tdata,
+    output logic [ALL_STREAMS-1:0] m_axis_tlast,
+    output logic [ALL_STREAMS-1:0] m_axis_tvalid,
+    input logic [ALL_STREAMS-1:0] m_axis_tready
 );
   logic start, busy, was_busy, done;
   logic [3:0] job;
-  logic [PC_STREAMS*32-1:0] records;
+  logic [ALL_STREAMS*32-1:0] records;
   logic [31:0] status;
   logic [63:0] cycles;
   logic [5:0] info_place;
@@ -59,7 +59,7 @@ module pc_axi (
       s_axi_bvalid <= 1'b1;
       if (to == 10'(REGISTER_CONTROL) && s_axi_wstrb[0] && s_axi_wdata[0] && !busy && !start) start <= 1'b1;
       if (to == 10'(REGISTER_JOB) && s_axi_wstrb[0]) job <= s_axi_wdata[31:4] == '0 ? s_axi_wdata[3:0] : 4'd15;
-      for (int s = 0; s < PC_STREAMS; s = s + 1)
+      for (int s = 0; s < ALL_STREAMS; s = s + 1)
         if (to == 10'(REGISTER_RECORDS + 4 * s))
           for (int b = 0; b < 4; b = b + 1) if (s_axi_wstrb[b]) records[32*s+8*b+:8] <= s_axi_wdata[8*b+:8];
     end else if (s_axi_bready) s_axi_bvalid <= 1'b0;
@@ -85,7 +85,7 @@ module pc_axi (
     if (from == 10'(REGISTER_STATUS)) found = status;
     if (from == 10'(REGISTER_CYCLES)) found = cycles[31:0];
     if (from == 10'(REGISTER_CYCLES + 4)) found = cycles[63:32];
-    for (int s = 0; s < PC_STREAMS; s = s + 1) if (from == 10'(REGISTER_RECORDS + 4 * s)) found = records[32*s+:32];
+    for (int s = 0; s < ALL_STREAMS; s = s + 1) if (from == 10'(REGISTER_RECORDS + 4 * s)) found = records[32*s+:32];
     if (from >= 10'(REGISTER_INFO) && from < 10'(REGISTER_INFO + 4 * INFO_WORDS)) found = info_word;
   end
   always_ff @(posedge clk) begin

@@ -61,15 +61,13 @@ module pc_decoders #(
   logic [PC_STREAMS*4-1:0] beyond;  // zeros that were taken behind the lane's end
   always_comb
     for (int s = 0; s < PC_STREAMS; s = s + 1) whole[s] = have[2*s+:2] == 2'(BYTES) || ended[s];
-  logic load, load_some, load_take, load_next, load_waits;
-  // of the stream that was picked, then of the one whose window is loaded
-  logic [PC_STREAMS-1:0] load_chosen, load_held, load_now, loadable;
+  logic load, load_held, load_waits;
+  logic [PC_STREAMS-1:0] load_chosen, loadable;
   always_ff @(posedge clk) loadable <= rst || start ? '0 : begun & ~loaded & ~loading & whole;
-  logic [PC_STREAM_BITS-1:0] load_place;
-  (* fsm_encoding = "none" *) logic [PC_STREAM_BITS-1:0] load_stream;  // see pc_encoders
-  pc_pick #(.COUNT(PC_STREAMS)) load_pick (
-      .clk(clk), .rst(rst), .ask(loadable & ~loading & ~load_held & ~load_now), .take(load_take), .some(load_some),
-      .chosen(load_chosen), .place(load_place));
+  logic [PC_STREAM_BITS-1:0] load_stream;
+  pc_pick_held #(.COUNT(PC_STREAMS)) load_pick (
+      .clk(clk), .rst(rst), .clear(start), .ask(loadable & ~loading), .go(load), .held(load_held), .chosen(load_chosen),
+      .place(load_stream));
   logic locate_ready;
   // a load goes where no interval does, and asks for no product; its stream is said a cycle ahead, as an interval's is
   wire [PC_STREAM_BITS-1:0] at_stream = early_valid ? early_stream : load_stream;
@@ -78,35 +76,36 @@ module pc_decoders #(
     found_bytes = '0;
     for (int s = 0; s < PC_STREAMS; s = s + 1) if (PC_STREAM_BITS'(s) == at_stream) found_bytes = window[s*P+:P];
   end
-  assign load_next = load_held != '0 && !early_valid;
-  assign load_take = load_some && (load_held == '0 || load_next);
   always_ff @(posedge clk) begin
     next_bytes <= found_bytes;
-    load_held <= rst || start ? '0 : load_take ? load_chosen : load_next ? '0 : load_held;
-    if (load_take) load_stream <= load_place;
-    load_waits <= load_next && !rst && !start;
-    load_now <= load_next && !rst && !start ? load_held : '0;
+    load_waits <= load_held && !load && !early_valid && !rst && !start;
   end
   assign load = load_waits && locate_ready && !others_ask;
-  logic took, took_left;
-  logic [PC_STREAM_BITS-1:0] took_stream;
-  logic [1:0] took_used;
+  logic took, took_left, out_took, out_left;
+  logic [PC_STREAM_BITS-1:0] took_stream, out_stream;
+  logic [1:0] took_used, out_used;
   logic probe_valid_unused, probe_unused;
   logic [PC_STREAM_BITS-1:0] probe_stream_unused;
   logic [P-1:0] take_unit;
   logic [PC_STREAM_BITS-1:0] take_stream;
-  logic [2*P-1:0] read_offset_unused, took_offset, took_range;
+  logic [2*P-1:0] read_offset_unused, took_offset, took_range, out_offset, out_range;
   pc_range_decoder #(
       .SCALE_BITS(PC_SCALE_BITS), .STREAMS(PC_STREAMS), .SHARED(SHARED_PRODUCT != 0), .AHEAD(1)) decoder (
       .clk(clk), .rst(rst || start), .in_valid(interval_valid || load), .in_ready(locate_ready), .in_stream(at_stream),
       .in_operation({1'b1, interval_valid}), .in_top(interval_top), .in_start(interval_start),
       .in_end(interval_end), .in_bytes(next_bytes), .in_hold(1'b1), .probe_valid(probe_valid_unused),
       .probe_stream(probe_stream_unused), .probe_reached(probe_unused), .tried_valid(tried_valid),
-      .tried_below(tried_below), .tried_above(tried_above), .out_valid(took), .out_stream(took_stream),
-      .out_used(took_used), .out_left(took_left), .out_offset(took_offset), .out_range(took_range),
+      .tried_below(tried_below), .tried_above(tried_above), .out_valid(out_took), .out_stream(out_stream),
+      .out_used(out_used), .out_left(out_left), .out_offset(out_offset), .out_range(out_range),
       .read_stream(take_stream), .read_unit(take_unit),
       .read_offset(read_offset_unused), .ask(ask), .ask_first(ask_first), .ask_second(ask_second), .product(product));
-  assign tried_stream = took_stream;
+  assign tried_stream = out_stream;
+  // the window that moves is chosen among all streams' in the next cycle
+  always_ff @(posedge clk) begin
+    took <= out_took && !rst && !start;
+    {took_stream, took_used, took_left} <= {out_stream, out_used, out_left};
+    {took_offset, took_range} <= {out_offset, out_range};
+  end
   logic took_symbol;
   always_comb begin
     took_symbol = 1'b0;
@@ -190,7 +189,7 @@ module pc_decoders #(
           have[2*s+:2] <= have[2*s+:2] + 1'b1;
         end
       end
-      if (load && load_now[s]) loading[s] <= 1'b1;
+      if (load && load_chosen[s]) loading[s] <= 1'b1;
       if (took && PC_STREAM_BITS'(s) == took_stream) begin
         window[s*P+:P] <= window[s*P+:P] << {took_used, 3'd0};
         if (took_used > have[2*s+:2]) begin

@@ -36,23 +36,14 @@ module pc_encoders #(
     input logic [2*P:0] product
 );
   // ---- ranges: a flush goes where no interval does, and asks for no product
-  logic [PC_STREAMS-1:0] flushes, digits, open_lanes, flush_unused, carry_unused;
-  logic flush, flush_some, flush_take, flush_held, flush_next, flush_waits, narrow_ready;
-  logic [PC_STREAM_BITS-1:0] flush_place;
-  // no state machine, though constants of a round robin are written to it: yosys would list all its cases, 2^streams
-  (* fsm_encoding = "none" *) logic [PC_STREAM_BITS-1:0] flush_stream, flush_stream_1;
-  pc_pick #(.COUNT(PC_STREAMS)) flush_pick (
-      .clk(clk), .rst(rst), .ask(flushes), .take(flush_take), .some(flush_some), .chosen(flush_unused), .place(flush_place));
-  // Who was picked is held, then its stream is said a cycle ahead, as an interval's is; where it meets another's product
-  // then, it is picked again.
-  assign flush_take = flush_some && !flush_held && !flush_waits;
-  assign flush_next = flush_held && !early_valid;
-  always_ff @(posedge clk) begin
-    flush_held <= (flush_take || (flush_held && !flush_next)) && !rst && !start;
-    if (flush_take) flush_stream <= flush_place;
-    flush_waits <= flush_next && !rst && !start;
-    flush_stream_1 <= flush_stream;
-  end
+  logic [PC_STREAMS-1:0] flushes, digits, open_lanes, flush_chosen;
+  logic flush, flush_held, flush_waits, narrow_ready;
+  logic [PC_STREAM_BITS-1:0] flush_stream;
+  pc_pick_held #(.COUNT(PC_STREAMS)) flush_pick (
+      .clk(clk), .rst(rst), .clear(start), .ask(flushes), .go(flush), .held(flush_held), .chosen(flush_chosen),
+      .place(flush_stream));
+  // its stream is said a cycle ahead, as an interval's is; where it meets another's product then, it is said again
+  always_ff @(posedge clk) flush_waits <= flush_held && !flush && !early_valid && !rst && !start;
   assign flush = flush_waits && narrow_ready && !others_ask;
   logic moved, moved_flush, moved_carry;
   logic [PC_STREAM_BITS-1:0] moved_stream;
@@ -70,22 +61,19 @@ module pc_encoders #(
   localparam int DIGIT_BITS = 4 + P;
   logic [DIGIT_BITS-1:0] waiting[PC_STREAMS];
   always_ff @(posedge clk) if (moved) waiting[moved_stream] <= {moved_flush, moved_carry, moved_count, moved_bytes};
-  logic carry_ready, carry_some, carry_pick_take, carry_held, carry_take;
-  logic [PC_STREAM_BITS-1:0] carry_place;
-  (* fsm_encoding = "none" *) logic [PC_STREAM_BITS-1:0] carry_stream;
-  logic [PC_STREAMS-1:0] out_room;
-  pc_pick #(.COUNT(PC_STREAMS)) carry_pick (
-      .clk(clk), .rst(rst), .ask(digits & out_room), .take(carry_pick_take), .some(carry_some), .chosen(carry_unused), .place(carry_place));
-  // who was picked is held; one operation stands before pc_carry, a byte or two behind it
+  logic carry_ready, carry_held, carry_take;
+  logic [PC_STREAM_BITS-1:0] carry_stream;
+  logic [PC_STREAMS-1:0] out_room, carry_chosen;
+  pc_pick_held #(.COUNT(PC_STREAMS)) carry_pick (
+      .clk(clk), .rst(rst), .clear(start), .ask(digits & out_room), .go(carry_take), .held(carry_held),
+      .chosen(carry_chosen), .place(carry_stream));
+  // one operation stands before pc_carry, a byte or two behind it
   logic front_valid, front_flush, front_carry;
   logic [PC_STREAM_BITS-1:0] front_stream;
   logic [1:0] front_count;
   logic [P-1:0] front_bytes;
   assign carry_take = carry_held && !front_valid;
-  assign carry_pick_take = carry_some && (!carry_held || carry_take);
   always_ff @(posedge clk) begin
-    carry_held <= (carry_pick_take || (carry_held && !carry_take)) && !rst && !start;
-    if (carry_pick_take) carry_stream <= carry_place;
     if (carry_take || carry_ready) front_valid <= carry_take;
     if (carry_take) begin
       {front_flush, front_carry, front_count, front_bytes} <= waiting[carry_stream];
@@ -129,10 +117,10 @@ module pc_encoders #(
   assign coded_stream = carry_stream;
   always_ff @(posedge clk) begin
     for (int s = 0; s < PC_STREAMS; s = s + 1) begin
-      if (carry_pick_take && PC_STREAM_BITS'(s) == carry_place) digits[s] <= 1'b0;
+      if (carry_take && carry_chosen[s]) digits[s] <= 1'b0;
       if (moved && PC_STREAM_BITS'(s) == moved_stream) digits[s] <= 1'b1;
       if (lane_ends[s]) flushes[s] <= 1'b1;
-      if (flush && PC_STREAM_BITS'(s) == flush_stream_1) flushes[s] <= 1'b0;
+      if (flush && flush_chosen[s]) flushes[s] <= 1'b0;
       if (out_valid[s] && out_ready[s] && out_last[s]) open_lanes[s] <= 1'b0;
       if (start) open_lanes[s] <= encodes && opens[s];
     end
