@@ -62,14 +62,16 @@ class Design:
     def name(self) -> str:
         """Give a folder's name."""
         size = self.size
-        return f"{self.circuit}-{size.macs}-{size.streams}-{size.lanes}-{size.table_lanes}"
+        cores = "" if size.cores == 1 else f"-{size.cores}"
+        return f"{self.circuit}-{size.macs}-{size.streams}-{size.lanes}-{size.table_lanes}{cores}"
 
 
 DESIGNS = tuple(
-    Design(circuit, RtlSize(*size))
-    for circuit, size in (
+    Design(circuit, RtlSize(*size, cores=sum(cores) or 1))
+    for circuit, size, *cores in (
         ("small", (4, 2, 2, 1)), ("small", (4, 8, 4, 2)), ("small", (16, 4, 4, 2)), ("small", (1, 1, 1, 1)),
-        ("tails", (8, 3, 4, 1)), ("tails", (4, 4, 2, 2)), ("lists", (4, 2, 2, 2)), ("lists", (8, 8, 8, 2)),
+        ("tails", (8, 3, 4, 1)), ("tails", (4, 4, 2, 2)), ("sums", (16, 4, 4, 2)), ("sums", (8, 2, 4, 1)),
+        ("small", (16, 6, 4, 2), 2), ("lists", (4, 2, 2, 2)), ("lists", (8, 8, 8, 2)),
         ("digits", (16, 8, 4, 2)), ("digits", (4, 4, 2, 2)), ("digits", (8, 16, 4, 4)), ("nltcs", (16, 4, 4, 1)),
         ("nltcs", (4, 2, 4, 2)), ("nltcs", (32, 8, 8, 4)), ("shuttle", (16, 4, 4, 2)), ("shuttle", (4, 2, 2, 1)),
     )
@@ -78,8 +80,11 @@ DESIGNS = tuple(
 
 def circuit_of(name: str) -> IntegerCircuit:
     """Make a circuit by its name."""
-    from strategies import make_circuit
+    from strategies import TREES, make_circuit, steep
 
+    if name == "sums":  # tails of leaves and of sums
+        circuit = steep(make_circuit(391, 6, 4, 6, TREES[391 % len(TREES)], 0.25), 12)
+        return quantize(circuit, QuantizationConfig(8, 11, 12, "small"))
     if name == "small":
         return quantize(make_circuit(1, 6, 4, 4, "random", 0.0), QuantizationConfig(8, 12, 16, "small"))
     if name == "tails":

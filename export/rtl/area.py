@@ -100,7 +100,8 @@ def numbers_of(size: Mapping[str, int], family: str) -> dict[str, float]:
         "one": 1, "streams": streams, "products": macs * (size["WEIGHT_BITS"] + 1 + size["STATE_BITS"]) / 25,
         "sums": lanes * (size["MIX_BITS"] + _vector_bits(size) + _count_bits(size)) / 32,
         "states": lanes * size["STATE_BITS"] / 16, "table_lanes": size["TABLE_LANES"],
-        "lists": size["HAS_LISTS"], "keeps": size["KEEPS"] * macs, "scale": size["SCALE_BITS"] / 24,
+        "lists": size["HAS_LISTS"], "keeps": size["KEEPS"] * macs,
+        "tails": size["MIX_TAILS"] * macs, "scale": size["SCALE_BITS"] / 24,
     }  # fmt: skip
     return {
         **{name: size["CORES"] * number for name, number in of_core.items()}, "logic": logic / 16,

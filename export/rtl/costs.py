@@ -62,6 +62,7 @@ class RtlCost:
             "memory_bits": {memory.name: memory.bits for memory in self.memories},
             "memory_map": {
                 memory.name: {"words": memory.words, "width": memory.width, "reads": memory.reads,
+                              "copies": memory.copies,
                               "bram": {family: mapped(memory, family).bram for family in self.areas}}
                 for memory in self.memories
             },

@@ -81,8 +81,9 @@ def build(
         refuse("a project", *_VENDOR)
         if target is None or out is None:
             raise click.UsageError("a circuit must come with --target, a device, and --out")
-        sizes = {"which": which, "macs": macs, "streams": streams, "lanes": lanes, "table_lanes": table_lanes, "cores": cores,
-                 "jobs": jobs, "search_bits": None, "memories": memories, "harden": harden}  # fmt: skip
+        sizes = {"which": which, "macs": macs, "streams": streams, "lanes": lanes, "table_lanes": table_lanes,
+                 "cores": cores, "jobs": jobs, "search_bits": None, "memories": memories,
+                 "harden": harden}  # fmt: skip
         export_for(source, target, out, kernel, sizes)
         return build_open(out, target, seeds, seed, frequency, parallel)
     refuse("a circuit", *_CIRCUIT)

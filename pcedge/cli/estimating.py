@@ -54,7 +54,8 @@ JOBS = ("likelihood", "encode", "decode")
 @click.option("--job", default="encode", show_default=True, type=click.Choice(JOBS), help="Of HLS: the job of --rate.")
 def estimate(
     model: str, target: str, macs: int, streams: int, lanes: int | None, table_lanes: int | None,
-    cores: int | None, jobs: str | None, search_bits: int | None, rate: float | None, memories: str, fit: tuple[str, ...], job: str,
+    cores: int | None, jobs: str | None, search_bits: int | None, rate: float | None, memories: str,
+    fit: tuple[str, ...], job: str,
 ) -> Result:  # fmt: skip
     """Count cycles, multipliers and memory bits of the engine before synthesis; estimate what it takes of a device.
 

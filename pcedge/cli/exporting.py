@@ -98,7 +98,7 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @click.option(
     "--cores",
     type=int,
-    help="Of RTL: so many beside each other share macs and streams out, and read one copy of the weights.  [default: 1]",
+    help="Of RTL: share macs and streams out to so many, of which two read one copy of the weights.  [default: 1]",
 )
 @click.option(
     "--jobs",
@@ -123,8 +123,8 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 def export(
     model: str, target: str, out: Path, kernel: str, adders: str | None, latency: int | None, data: str | None,
     records: int | None, which: str | None, macs: int | None, streams: int | None, lanes: int | None,
-    table_lanes: int | None, cores: int | None, jobs: str | None, search_bits: int | None, memories: str | None, fit: tuple[str, ...],
-    harden: str | None, dtype: str | None, shape: str | None, header: bool | None,
+    table_lanes: int | None, cores: int | None, jobs: str | None, search_bits: int | None, memories: str | None,
+    fit: tuple[str, ...], harden: str | None, dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors.
 

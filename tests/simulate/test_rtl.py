@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from helpers.commands import run
 from helpers.nightly import cases
+from helpers.rtl_jobs import all_jobs, drawn, scores, some_records
 from helpers.rtl_units import needs_verilator
 from numpy.testing import assert_array_equal
 from strategies import TREES, make_circuit, steep
 
-from pcedge.arithmetic import score
 from pcedge.data import load_data
 from pcedge.drivers.contract import Job, Status
 from pcedge.engines import ReferenceEngine
-from pcedge.engines.lanes import decode_lanes, encode_lanes
+from pcedge.engines.lanes import encode_lanes
 from pcedge.errors import DataError, MismatchError, StreamError, ToolError, UsageError
 from pcedge.export import RtlSize, load_zoo, write_onnx, write_rtl
 from pcedge.export.project.manifest import EVERY_JOB
@@ -28,53 +28,12 @@ from pcedge.verify import verify
 pytestmark = [pytest.mark.rtl, needs_verilator]
 
 
-def drawn(seed: int, coder: str, tails: bool) -> IntegerCircuit:
-    """Draw a circuit with steps of every kind: lists, gather lists, sums over several layers, many alphabets."""
-    circuit = make_circuit(seed, 7, 5, 9, "random", 0.3)
-    return quantize(circuit, QuantizationConfig(6, 10, 12, coder, tails=tails))
-
-
 def with_tails() -> IntegerCircuit:
     """Make a circuit with tails of leaves and of sums."""
     circuit = steep(make_circuit(391, 6, 4, 6, TREES[391 % len(TREES)], 0.25), 12)
     made = quantize(circuit, QuantizationConfig(8, 11, 12, "small"))
     assert {layer.shape.kind for index, layer in enumerate(made.layers) if made.has_tails(index)} == {"input", "sum"}
     return made
-
-
-def some_records(engine: ReferenceEngine, count: int) -> np.ndarray:
-    """Draw records, one in four of them of any symbols."""
-    dice = np.random.default_rng(5)
-    any_symbols = dice.integers(0, engine.circuit.cardinalities, (count // 4, len(engine.circuit.order)))
-    return np.concatenate([engine.sample(count - count // 4, seed=3), any_symbols])
-
-
-def all_jobs(project: RtlProject, engine: ReferenceEngine, records: np.ndarray, stalls: tuple[int, int] | None) -> int:
-    """Demand the reference's results of every job; give the cycles of encoding."""
-    hidden = np.where(np.random.default_rng(0).random(records.shape) < 0.3, -1, records)
-    with project.device(stalls) as device:
-        assert device.info.digest == engine.circuit.digest
-        assert_array_equal(device.likelihood(hidden), engine.likelihood(hidden))
-        lanes = device.info.streams
-        coded = encode_lanes(engine, records, lanes)
-        assert device.encode_lanes(records, lanes) == coded
-        cycles = device.cycles
-        assert_array_equal(device.decode_lanes(coded, len(records)), records)
-        dice = np.random.default_rng(7)
-        noise = [dice.integers(0, 256, 400, dtype=np.uint8).tobytes() for _ in range(lanes)]
-        found = device.decode_lanes(noise, 2 * lanes, job=Job.SAMPLE)
-        assert_array_equal(found, decode_lanes(engine, noise, 2 * lanes, strict=False))
-    return cycles
-
-
-def scores(project: RtlProject, engine: ReferenceEngine, records: np.ndarray) -> None:
-    """Demand the reference's scores, also of records that are impossible or miss symbols."""
-    hidden = np.where(np.random.default_rng(1).random(records.shape) < 0.3, -1, records)
-    both = np.concatenate([records, hidden])
-    expected = score(*engine.likelihood(both), engine.circuit.state_bits)
-    for stalls in (None, (120, 2)):
-        with project.device(stalls) as device:
-            assert_array_equal(device.score(both), expected)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,56 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.nightly import cases
+from helpers.rtl_jobs import demand_equal, drawn
 from helpers.rtl_units import needs_verilator
-from strategies import make_circuit
 
-from pcedge.drivers.contract import Job
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import encode_lanes
 from pcedge.errors import UsageError
-from pcedge.export import RtlSize, load_zoo, write_rtl
+from pcedge.export import RtlSize, load_zoo
 from pcedge.export.rtl import timing
 from pcedge.export.rtl.coded import code_streams
 from pcedge.export.rtl.cycles import CycleModel
 from pcedge.export.rtl.lowering import lower_rtl
 from pcedge.export.rtl.tries import first_tries, tries_of
-from pcedge.integer import IntegerCircuit
-from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule.steps import Interval
-from pcedge.simulate.rtl import RtlProject
-
-
-def drawn(seed: int, coder: str, tails: bool) -> IntegerCircuit:
-    """Draw a circuit with steps of every kind."""
-    return quantize(
-        make_circuit(seed, 7, 5, 9, "random", 0.3), QuantizationConfig(6, 10, 12, coder, tails=tails)
-    )  # fmt: skip
-
-
-def demand_equal(circuit: IntegerCircuit, size: RtlSize, folder: Path, counts: tuple[int, ...]) -> None:
-    """Demand the model's cycles of every job, one job after the other on one engine."""
-    project = RtlProject(write_rtl(circuit, folder, size=size))
-    model, engine, streams = CycleModel(lower_rtl(circuit, size)), ReferenceEngine(circuit), size.streams
-    found, counted = {}, {}
-    with project.device() as device:
-        for count in counts:
-            records = engine.sample(count, seed=count)
-            shares = [len(range(stream, count, streams)) for stream in range(streams)]
-            device.likelihood(records)
-            found["likelihood", count] = device.cycles
-            counted["likelihood", count] = model.count("likelihood", shares)
-            lanes = device.encode_lanes(records, streams)
-            found["encode", count] = device.cycles
-            counted["encode", count] = model.count("encode", shares, records)
-            device.decode_lanes(lanes, count)
-            found["decode", count] = device.cycles
-            counted["decode", count] = model.count("decode", shares, records, [len(lane) for lane in lanes])
-            dice = np.random.default_rng(count)
-            noise = [dice.integers(0, 256, 3 * records.size, dtype=np.uint8).tobytes() for _ in range(streams)]
-            samples = device.decode_lanes(noise, count, job=Job.SAMPLE)
-            found["sample", count] = device.cycles
-            counted["sample", count] = model.count("sample", shares, samples, [len(lane) for lane in noise])
-    assert counted == found
 
 
 @pytest.mark.rtl

@@ -7,12 +7,12 @@
 //          lift: bits by which weights are larger than the circuit's.
 //          out_*: rows of accumulators for the writer, with `reserve` a vector's room is taken there.
 // Keeps    (docs/arithmetic.md, Tails) a mantissa of 1 weighs nothing; a sum of nothing that is possible is 1.
-// Latency  from a tile's address to its sum: 6 + ceil(log2 max(PC_LANES, TILE_ROWS)), then 2 to out.
+// Latency  from a tile's address to its sum: 6 + ceil(log2 PC_LANES), then 2 to out.
 `include "pc_types.svh"
 module pc_mix_unit #(
     localparam int WEIGHT = PC_WEIGHT_BITS + 1,
     localparam int PRODUCT_BITS = WEIGHT + PC_STATE_BITS,
-    localparam int LEVELS = $clog2(PC_LANES > TILE_ROWS ? PC_LANES : TILE_ROWS),
+    localparam int LEVELS = $clog2(PC_LANES),
     localparam int GROUPS = PC_LANES / TILE_ROWS,  // UP: groups of sums a row; DOWN: parts of a row of sources
     localparam int GROUP_BITS = GROUPS > 1 ? $clog2(GROUPS) : 1
 ) (
@@ -177,19 +177,17 @@ module pc_mix_unit #(
   localparam int UP_BITS = TREE_BITS + $clog2(GROUPS);
   logic [PC_LANES*TREE_BITS-1:0] trees, trees_late;
   logic [PC_LANES-1:0] ways, ways_late;
-  logic [PC_LANES*MIX_BITS-1:0] sums_up, sums_down;
-  logic [PC_LANES-1:0] ways_up, ways_down;
+  logic [PC_LANES*MIX_BITS-1:0] sums_up;
+  logic [PC_LANES-1:0] ways_up;
   for (genvar l = 0; l < PC_LANES; ++l) begin : g_tree
     pc_adder_tree #(.COUNT(TILE_ROWS), .WIDTH(PRODUCT_BITS)) tree (
         .clk(clk), .in(product[l*TILE_ROWS*PRODUCT_BITS+:TILE_ROWS*PRODUCT_BITS]),
         .out(trees[l*TREE_BITS+:TREE_BITS])
     );
     pc_delay #(.WIDTH(1), .CYCLES(TREE_LEVELS)) way (.clk(clk), .in(|possible[l*TILE_ROWS+:TILE_ROWS]), .out(ways[l]));
-    assign sums_down[l*MIX_BITS+:MIX_BITS] = MIX_BITS'(trees_late[l*TREE_BITS+:TREE_BITS]);
   end
   pc_delay #(.WIDTH(PC_LANES * TREE_BITS), .CYCLES(LEVELS - TREE_LEVELS)) wait_ (.clk(clk), .in(trees), .out(trees_late));
   pc_delay #(.WIDTH(PC_LANES), .CYCLES(LEVELS - TREE_LEVELS)) wait_ways (.clk(clk), .in(ways), .out(ways_late));
-  assign ways_down = ways_late;
   for (genvar r = 0; r < PC_LANES; ++r) begin : g_up
     if (r < TILE_ROWS) begin : g_sum
       logic [GROUPS*TREE_BITS-1:0] parts;
@@ -214,8 +212,9 @@ module pc_mix_unit #(
   beat_t beat_a;
   logic valid_a;
   for (genvar lane = 0; lane < PC_LANES; ++lane) begin : g_total
-    wire [MIX_BITS-1:0] term = beat_s.up ? sums_up[lane*MIX_BITS+:MIX_BITS] : sums_down[lane*MIX_BITS+:MIX_BITS];
-    wire step_way = beat_s.up ? ways_up[lane] : ways_down[lane];
+    wire [MIX_BITS-1:0] down = MIX_BITS'(trees_late[lane*TREE_BITS+:TREE_BITS]);
+    wire [MIX_BITS-1:0] term = beat_s.up ? sums_up[lane*MIX_BITS+:MIX_BITS] : down;
+    wire step_way = beat_s.up ? ways_up[lane] : ways_late[lane];
     always_ff @(posedge clk)
       if (valid_s) begin
         total[lane*MIX_BITS+:MIX_BITS] <= (beat_s.first ? '0 : total[lane*MIX_BITS+:MIX_BITS]) + term;

@@ -95,6 +95,14 @@ CASES = {
             ("pc_carry", "if (state == RUN && free) begin", "if (state == RUN) begin"),
         ),
     ),
+    "pick": Case(
+        "pick", ("pc_pick", "pc_pick_held", "pick"), "bmc", 16, {},
+        (
+            ("pc_pick_held", "(held ? !go : some)", "some"),
+            ("pc_pick_held", "wire take = some && !held;", "wire take = some;"),
+            ("pc_pick", "behind <= round ? before_ask : before_first;", "behind <= '1;"),
+        ),
+    ),
     "rows": Case(
         "rows", (*PIPES, "pc_fifo", "pc_leading", "pc_scale_entry", "pc_normalise", "rows"), "bmc", 13, {},
         (

@@ -1,0 +1,138 @@
+"""Engines of several cores: every job is the reference's, whatever the share of a core, and cycles are the model's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers.commands import as_json, run
+from helpers.nightly import cases
+from helpers.rtl_jobs import all_jobs, demand_equal, drawn, scores, some_records
+from helpers.rtl_units import needs_verilator
+from numpy.testing import assert_array_equal
+
+from pcedge.engines import ReferenceEngine
+from pcedge.engines.lanes import encode_lanes
+from pcedge.errors import FormatError, StreamError, UsageError
+from pcedge.export import RtlSize, write_onnx, write_rtl
+from pcedge.export.project.manifest import EVERY_JOB, MANIFEST, read_manifest
+from pcedge.simulate.rtl import RtlProject
+
+pytestmark = pytest.mark.rtl
+
+#: two cores share one image, the third has one of its own
+THREE = RtlSize(12, 6, 2, 2, cores=3)
+
+
+@needs_verilator
+class TestJobs:
+    def test_every_job_is_the_references(self, tmp_path: Path) -> None:
+        circuit = drawn(4, "wide", True)
+        project = RtlProject(write_rtl(circuit, tmp_path / "project", size=THREE, jobs=EVERY_JOB))
+        engine = ReferenceEngine(circuit)
+        assert project.golden().startswith("16 records, ")
+        scores(project, engine, some_records(engine, 40))
+        all_jobs(project, engine, some_records(engine, 40), None)
+        all_jobs(project, engine, some_records(engine, 24), (90, 1))
+        # cores without work, and one with less than the others
+        for count in (1, 3):
+            all_jobs(project, engine, some_records(engine, count), None)
+
+    def test_damage_of_any_cores_lane_is_said(self, tmp_path: Path) -> None:
+        circuit = drawn(4, "wide", True)
+        project = RtlProject(write_rtl(circuit, tmp_path / "project", size=RtlSize(8, 4, 2, 2, cores=2)))
+        engine = ReferenceEngine(circuit)
+        records = some_records(engine, 12)
+        coded = encode_lanes(engine, records, 4)
+        with project.device() as device:
+            for lane in range(4):
+                damaged = [*coded[:lane], coded[lane] + b"\0", *coded[lane + 1 :]]
+                with pytest.raises(StreamError, match="lanes 0 to 3 must be what an encoder writes, one is not"):
+                    device.decode_lanes(damaged, len(records))
+                assert_array_equal(device.decode_lanes(coded, len(records)), records)
+
+    @pytest.mark.parametrize(
+        ("seed", "coder", "size"),
+        cases(
+            [(4, "wide", RtlSize(16, 6, 4, 1, cores=2))],
+            [
+                (4, "wide", RtlSize(16, 6, 4, 1, cores=2)),
+                (5, "small", RtlSize(12, 15, 2, 2, cores=3)),
+                (2, "small", RtlSize(4, 4, 1, 1, cores=4)),
+                (4, "wide", RtlSize(16, 6, 4, 2, shared_product=True, cores=2)),
+            ],
+        ),
+    )
+    def test_cycles_are_the_models(self, seed: int, coder: str, size: RtlSize, tmp_path: Path) -> None:
+        demand_equal(drawn(seed, coder, True), size, tmp_path / "project", (1, 5, 23))
+
+
+class TestSize:
+    @pytest.mark.parametrize(
+        ("values", "text"),
+        [
+            ((16, 6, 2, 2, None, 4), "streams must be a multiple of the 4 cores, got 6"),
+            ((16, 6, 2, 2, None, 3), "macs must be a multiple of the 3 cores, got 16"),
+            ((18, 6, 2, 2, None, 3), "macs must be a power of two in 1..4096 for each of 3 cores, got 6"),
+            ((16, 6, 16, 2, None, 2), "lanes must be a power of two in 1..8 for each of 2 cores, got 16"),
+            ((16, 6, 2, 2, None, 2), "lanes must be at least 4, rows of a tile, got 2"),
+            ((16, 6, 2, 2, None, 0), "cores must be in 1..64, got 0"),
+        ],
+    )
+    def test_refuses(self, values: tuple[int, int, int, int, None, int], text: str) -> None:
+        with pytest.raises(UsageError, match=text):
+            RtlSize(*values)
+
+    def test_a_core_has_its_share(self) -> None:
+        assert THREE.core == RtlSize(4, 2, 2, 2) and THREE.tile_rows == THREE.core.tile_rows == 2
+
+    def test_a_reloadable_engine_has_one(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="a reloadable engine must have one core, got 3"):
+            write_rtl(drawn(4, "wide", True), tmp_path / "project", size=THREE, reload=True)
+
+
+class TestCommands:
+    def test_a_project_is_the_one_that_was_estimated(self, tmp_path: Path) -> None:
+        model = tmp_path / "m.onnx"
+        write_onnx(drawn(4, "wide", True), model)
+        words = ("--target", "rtl", "--macs", 24, "--streams", 6, "--cores", 3)
+        told = as_json("estimate", model, *words)
+        done = as_json("export", model, *words, "--out", tmp_path / "p")
+        sizes = {"macs": 24, "streams": 6, "cores": 3, "lanes": 4, "table_lanes": 2}
+        assert sizes.items() <= told.items() and sizes.items() <= done.items()
+        table = read_manifest(tmp_path / "p").table
+        assert sizes.items() <= table.items()
+        assert {job: entry["cycles_per_symbol"] for job, entry in told["jobs"].items()}.items() <= {
+            job: entry["cycles_per_symbol"] for job, entry in table["jobs"].items()
+        }.items()
+        assert told["memory_map"]["weights"]["reads"] == 3 and told["memory_map"]["rows"]["copies"] == 3
+        assert told["multipliers"]["mix"] == 24 and told["multipliers"]["vector"] == 12
+        shown = run("estimate", model, *words).output
+        assert "24 macs, 6 streams, 4 lanes, 2 table lanes; 3 cores share macs and streams out" in shown
+
+    def test_refusals(self, tmp_path: Path) -> None:
+        model = tmp_path / "m.onnx"
+        write_onnx(drawn(4, "wide", True), model)
+        for words, text in (
+            (
+                ("--target", "rtl", "--macs", 8, "--streams", 3, "--cores", 2),
+                "streams must be a multiple of the 2 cores",
+            ),
+            (("--target", "zcu104", "--cores", 2), "--cores must go with a target of RTL, zcu104 is of HLS"),
+            (("--target", "rtl", "--engine", "serial", "--cores", 2), "--cores must go with --engine parallel"),
+            (
+                ("--target", "rtl", "--cores", 2, "--memories", "reload"),
+                "a reloadable engine must have one core, got 2",
+            ),
+        ):
+            done = run("export", model, *words, "--out", tmp_path / "p")
+            assert done.exit_code == 2 and text in " ".join(done.output.split())
+            assert not (tmp_path / "p").exists()
+
+    def test_a_manifest_whose_cores_do_not_share(self, tmp_path: Path) -> None:
+        folder = write_rtl(drawn(4, "wide", True), tmp_path / "p", size=THREE)
+        text = (folder / MANIFEST).read_text()
+        for wrong in ("5", "0", '"2"'):
+            (folder / MANIFEST).write_text(text.replace('"cores": 3', f'"cores": {wrong}'))
+            with pytest.raises(FormatError, match="cores must be a whole number that macs are a multiple of"):
+                read_manifest(folder)
