@@ -2,13 +2,14 @@
 
 Likelihood, likelihood with a tenth of the symbols missing, encode, decode: every integer and byte. Cycles are counted
 and are compared with the cycle model's. `--records N` of MNIST (200), `--only NAME`. Projects are kept in
-build/rtl-ladder. Data as in learning.py.
+build/rtl-ladder. As many run at a time as there are processors. Data as in learning.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,11 @@ from pcedge.simulate.rtl import RtlProject
 
 BUILD = Path(__file__).parent.parent / "build/rtl-ladder"
 
-#: circuits of the zoo, and macs, streams, lanes and table lanes
+#: circuits of the zoo, and the engine of each
 ENGINES = (
-    ("digits", (16, 8, 4, 2)), ("digits", (4, 2, 2, 1)), ("mnist-16", (16, 8, 4, 2)), ("mnist-16", (64, 16, 16, 2)),
-    ("mnist-850", (16, 8, 4, 2)), ("mnist-850", (64, 16, 8, 4)),
+    ("digits", RtlSize(16, 8, 4, 2)), ("digits", RtlSize(4, 2, 2, 1)), ("mnist-16", RtlSize(16, 8, 4, 2)),
+    ("mnist-16", RtlSize(64, 16, 16, 2)), ("mnist-850", RtlSize(16, 8, 4, 2)), ("mnist-850", RtlSize(64, 16, 8, 4)),
+    ("mnist-600", RtlSize(64, 32, 8, 4, cores=2)),
 )  # fmt: skip
 
 
@@ -48,7 +50,8 @@ def compared(name: str, size: RtlSize, records: IntArray) -> list[list[str]]:
     circuit = load_zoo(name)
     engine = ReferenceEngine(circuit)
     words = f"{size.macs} × {size.streams}, {size.lanes}, {size.table_lanes}"
-    folder = BUILD / f"{name}-{size.macs}-{size.streams}-{size.lanes}-{size.table_lanes}"
+    words += "" if size.cores == 1 else f"; {size.cores} cores"
+    folder = BUILD / f"{name}-{size.macs}-{size.streams}-{size.lanes}-{size.table_lanes}-{size.cores}"
     start = time.perf_counter()
     project = RtlProject(write_rtl(engine.program, folder, size=size))
     hidden = np.where(np.random.default_rng(0).random(records.shape) < 0.1, -1, records)
@@ -80,10 +83,12 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=200)
     parser.add_argument("--only", default="")
     given = parser.parse_args()
-    rows = []
-    for name, size in ENGINES:
-        if given.only in name:
-            rows += compared(name, RtlSize(*size), records_of(name, given.records))
+    with ProcessPoolExecutor() as pool:
+        runs = [
+            pool.submit(compared, name, size, records_of(name, given.records))
+            for name, size in ENGINES if given.only in name
+        ]  # fmt: skip
+    rows = [row for run in runs for row in run.result()]
     if not given.only:
         head = ["circuit", "macs × streams, lanes, table lanes", "job", "records", "cycles a symbol", "model", "wrong"]
         lines = [
