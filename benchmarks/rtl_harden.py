@@ -26,6 +26,7 @@ from pcedge.export.rtl.size import LEVELS
 from pcedge.simulate.upsets import Campaign, Outcome, Task, UpsetProject, tasks_of
 from pcedge.toolchain.building import TOP, rtl_sources
 from pcedge.toolchain.hardening import hardened
+from pcedge.toolchain.netlists import inside
 from pcedge.toolchain.open_flow import synthesize
 
 BUILD = Path(__file__).parent.parent / "build/rtl-harden"
@@ -113,7 +114,7 @@ def silent_line(level: str, campaign: Campaign) -> str:
 
 def unit_of(name: str) -> str:
     """Name the instance below the engine that a register or memory is in."""
-    return f"`{name.removeprefix('engine.').split('.')[0]}`"
+    return f"`{inside(name.removeprefix('engine.')).split('.')[0]}`"
 
 
 def area(folder: Path) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from reprlib import repr as shown
 from typing import Any, NoReturn
 
+from pcedge.drivers.contract import MOST_STREAMS
 from pcedge.drivers.layout import MOST_WORD
 from pcedge.drivers.size import EngineSize
 from pcedge.errors import FormatError, UsageError
@@ -192,6 +193,9 @@ def _table(data: bytes, where: str) -> dict[str, Any]:
         raise FormatError("project-manifest", f"{where} must be JSON ({error})") from error
     if not isinstance(table, dict) or table.get("format") != PROJECT_FORMAT:
         _refuse(where, "it must be of a pcedge project")
+    version = table.get("version", MANIFEST_VERSION)
+    if type(version) is not int or version > MANIFEST_VERSION:
+        _refuse(where, f"its version must be at most {MANIFEST_VERSION}, which this pcedge reads, {_got(version)}")
     return table
 
 
@@ -282,13 +286,29 @@ def _size(table: Mapping[str, Any], where: str) -> EngineSize | None:
     for name, size in sizes.items():
         if type(size) is not int:
             _refuse(where, f"{name} must be a whole number, {_got(size)}")
-    cores = table.get("cores", 1)
-    if type(cores) is not int or cores < 1 or sizes.get("macs", cores) % cores:
-        _refuse(where, f"cores must be a whole number that macs are a multiple of, {_got(cores)}")
+    if table.get("kernel") == RTL:
+        return _rtl_size(table, where)
     try:
-        return EngineSize(**sizes | {"macs": sizes.get("macs", cores) // cores}) if sizes else None
+        return EngineSize(**sizes) if sizes else None
     except UsageError as error:
         raise FormatError("project-manifest", f"{where}: {error}") from error
+
+
+def _rtl_size(table: Mapping[str, Any], where: str) -> EngineSize:
+    """Check the sizes of an engine in SystemVerilog, of which only those of all cores are the driver's."""
+    named = {name: _count(table, name, where) for name in ("macs", "streams", "lanes", "table_lanes")}
+    cores = table.get("cores", 1)
+    if type(cores) is not int or cores < 1 or any(named[name] % cores for name in ("macs", "streams")):
+        _refuse(where, f"cores must be a whole number that macs and streams are multiples of, {_got(cores)}")
+    most = {"streams": MOST_STREAMS, "lanes": named["macs"] // cores, "table_lanes": named["lanes"]}
+    for name, size in named.items():
+        if size > most.get(name, size):
+            _refuse(where, f"{name} must be at most {most[name]}, {_got(size)}")
+    try:
+        return EngineSize(named["macs"] // cores, named["streams"])
+    except UsageError as error:
+        of_each = "" if cores == 1 else f", of each of {cores} cores"
+        raise FormatError("project-manifest", f"{where}: {error}{of_each}") from error
 
 
 def _capacity(table: Mapping[str, Any], where: str) -> Capacity | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from pcedge.engines.reference import ReferenceEngine
@@ -85,6 +86,9 @@ class CycleModel:
         streams = self._streams
         if len(records) != streams:
             raise UsageError(f"records must be one number for each of {streams} streams, got {len(records)}")
+        for number in records:
+            if not isinstance(number, int | np.integer) or number < 0:
+                raise UsageError(f"records of a stream must be a whole number of at least 0, got {number!r}")
         coded = None
         if job != "likelihood":
             coded = (

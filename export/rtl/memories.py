@@ -53,7 +53,7 @@ def engine_memories(size: Mapping[str, int]) -> list[Memory]:
         Memory("odd", size["ODDS"], size["LEAF_BITS"] + 1, size["TABLE_LANES"]),
         Memory("variables", size["VARIABLES"], size["VARIABLE_WIDTH"]),
         Memory("tails", size["TAILS"], 4) if size["HAS_TAILS"] else None,
-        Memory("reciprocals", *RECIPROCALS),
+        Memory("reciprocals", *RECIPROCALS) if size["HAS_CODE"] else None,
         Memory("rows", streams * size["ROWS"], size["LANES"] * size["STATE_BITS"], 2 + size["PAIR_COPY"], True),
         Memory("exponents", 1 << (size["STREAM_BITS"] + size["SLOT_BITS"]), 32, 2, written=True),
         Memory("symbols", 2 * streams * size["VARIABLES"], size["SYMBOL_BITS"], written=True),

@@ -40,6 +40,11 @@ class RtlSize:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
+        for name in ("macs", "streams", "lanes", "table_lanes", "cores"):
+            if type(getattr(self, name)) is not int:
+                raise UsageError(f"{name} must be a whole number, got {getattr(self, name)!r}")
+        if not (self.shared_product is None or isinstance(self.shared_product, bool)):
+            raise UsageError(f"shared_product must be True, False or None, got {self.shared_product!r}")
         if not 1 <= self.streams <= MOST_STREAMS:
             raise UsageError(f"streams must be in 1..{MOST_STREAMS}, got {self.streams}")
         if not 1 <= self.cores <= MOST_STREAMS:
@@ -74,12 +79,15 @@ def size_for(
 ) -> RtlSize:  # fmt: skip
     """Choose what is not given of an engine: tiles as square as they can be, two tables a cycle.
 
+    Of neither macs nor streams, every core has those of `RtlSize`; where one is given, the other is 1 for each core.
+
     Raises:
         UsageError: a size is out of its range.
     """
+    cores = 1 if cores is None else cores
     if macs is None and streams is None:
-        macs, streams = RtlSize.macs, RtlSize.streams
-    macs, streams, cores = (1 if number is None else number for number in (macs, streams, cores))
+        macs, streams = RtlSize.macs * cores, RtlSize.streams * cores
+    macs, streams = (cores if number is None else number for number in (macs, streams))
     if lanes is None:
         bits = max(1, macs // max(1, cores)).bit_length() - 1
         lanes = 1 << (bits + 1) // 2

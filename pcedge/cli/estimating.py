@@ -29,8 +29,11 @@ JOBS = ("likelihood", "encode", "decode")
     "--target", default="vitis-hls", show_default=True, shell_complete=targets(),
     help="A target's name or TOML file: its clock. rtl, or a device as ecp5-25k: the engine in SystemVerilog.",
 )  # fmt: skip
-@click.option("--macs", default=1, show_default=True, type=int, help="A power of two in 1..4096, a cycle.")
-@click.option("--streams", default=1, show_default=True, type=int, help="Records in flight, 1..64.")
+@click.option(
+    "--macs", default=1, type=int,
+    help="A power of two in 1..4096, a cycle; of RTL of each core.  [default: 1; of RTL as export]",
+)  # fmt: skip
+@click.option("--streams", default=1, type=int, help="Records in flight, 1..64.  [default: 1; of RTL as export]")
 @click.option(
     "--lanes", type=int, help="Of RTL: entries of a row, a power of two.  [default: a tile as square as can be]"
 )
@@ -70,9 +73,9 @@ def estimate(
     if is_rtl_target(target):
         if wrong := options_given("search_bits", "rate", "memories", "fit", "job"):
             raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of HLS, {target} is of RTL")
-        sized = (macs, streams) if options_given("macs", "streams") else (None, None)
-        chosen = size_for(*sized, lanes, table_lanes, cores)
-        if is_serial_target(target):
+        of_all = (macs if options_given("macs") else None, streams if options_given("streams") else None)
+        chosen = size_for(*of_all, lanes, table_lanes, cores)
+        if is_serial_target(target) and not options_given("macs", "streams", "lanes", "table_lanes", "cores", "jobs"):
             announce(f"this is the parallel engine; for {target} export takes the serial one where no size is given")
         return _of_rtl(read_integer(model), target, chosen, jobs)
     if wrong := options_given("lanes", "table_lanes", "cores", "jobs"):
@@ -159,10 +162,17 @@ def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | Non
     shown.append(f"multipliers: {in_words(cost.multipliers)}")
     families = list(cost.areas)
     rows = [
-        [memory.name, memory.words, memory.width, memory.reads, *(mapped(memory, family).bram for family in families)]
+        [
+            memory.name,
+            memory.words,
+            memory.width,
+            memory.reads,
+            memory.copies,
+            *(mapped(memory, family).bram for family in families),
+        ]
         for memory in cost.memories
     ]
-    shown.append(table("memories, and block RAMs", ["memory", "words", "bits", "reads", *families], rows))
+    shown.append(table("memories, and block RAMs", ["memory", "words", "bits", "reads", "copies", *families], rows))
     rows = []
     for family, area in cost.areas.items():
         errors = {
@@ -177,6 +187,10 @@ def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | Non
         rows.append([cost.target.name, held.lut, held.ff, held.dsp, held.bram, "" if clock is None else f"{clock:g}"])
     shown.append(table("resources", ["family", "LUT", "FF", "DSP", "block RAM", "MHz"], rows))
     shown += _calibrated(list(cost.areas.values()))
+    if set(cost.built_jobs) < set(BUILT_JOBS):
+        shown.append(
+            "look-up tables and registers are those of an engine with all jobs, of one with fewer there are less"
+        )
     if cost.stage is not None:
         kbit = [f"{name.replace('_', ' ')} {bits / 1000:.3f}" for name, bits in cost.stage.items()]
         shown.append(

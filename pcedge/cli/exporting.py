@@ -86,7 +86,8 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @click.option(
     "--macs",
     type=int,
-    help="Multiply-accumulates a cycle, a power of two in 1..4096.  [default: 1; of RTL 16, with 4 streams]",
+    help="Multiply-accumulates a cycle, a power of two in 1..4096, of RTL for each core.  [default: 1; of RTL 16 and 4 "
+    "streams for each core, where neither is given]",
 )
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
 @click.option(

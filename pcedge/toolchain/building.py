@@ -224,11 +224,12 @@ def check_fit(netlist: Netlist, target: OpenTarget) -> None:
         UsageError: the netlist has more of something than the device.
     """
     held = target.resources
-    for name, needed in netlist.totals.items():
-        there = getattr(held, name)
-        if needed > there:
-            what = held.bram_kind if name == "bram" else name.upper()
-            raise UsageError(f"the design must fit {target.name}, which has {there} {what}; it needs {needed}")
+    words = {name: held.bram_kind if name == "bram" else name.upper() for name in netlist.totals}
+    over = {words[name]: (getattr(held, name), n) for name, n in netlist.totals.items() if n > getattr(held, name)}
+    if over:
+        there = " and ".join(f"{there} {what}" for what, (there, _) in over.items())
+        needed = " and ".join(str(needed) for _, needed in over.values())
+        raise UsageError(f"the design must fit {target.name}, which has {there}; it needs {needed}")
 
 
 def unit_figures(netlist: Netlist, timing: Timing) -> dict[str, dict[str, Any]]:

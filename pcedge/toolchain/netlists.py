@@ -32,6 +32,11 @@ _TABLES = {"CCU2C": 2, "TRELLIS_DPR16X4": 6, "RAM16SDP4": 4, "RAM16SDP2": 2, "RA
 _AROUND = re.compile(r"^(g_core\[\d+\]\.core|g_memory\[\d+\]\.g_(one|two))(\.|$)")
 
 
+def inside(path: str) -> str:
+    """Give the path of an instance in an engine without the scopes of its cores and of what these share."""
+    return _AROUND.sub("", path)
+
+
 @dataclass(frozen=True)
 class Netlist:
     """Hold what synthesis leaves."""
@@ -72,7 +77,7 @@ class _Scopes:
     def unit(self, path: str) -> str:
         """Name the unit that an instance belongs to."""
         below = path.removeprefix(self.base).removeprefix(".") if path.startswith(self.base) else ""
-        return _AROUND.sub("", below).split(".")[0] or self.modules[path][0]
+        return inside(below).split(".")[0] or self.modules[path][0]
 
     def of_source(self, source: str) -> str | None:
         """Name the one unit that has modules of a source; None where several have, or none."""
@@ -120,7 +125,8 @@ def _scopes(cells: Mapping[str, Any], top: str, source: str) -> _Scopes:
     base = ""
     while True:
         start = f"{base}." if base else ""
-        inner = [name for name in modules if name and name.startswith(start) and "." not in name.removeprefix(start)]
+        below = [name for name in modules if name and name.startswith(start)]
+        inner = [name for name in below if "." not in inside(name.removeprefix(start))]
         if len(inner) != 1:
             return _Scopes(modules, base)
         base = inner[0]

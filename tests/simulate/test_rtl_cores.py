@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from helpers.commands import as_json, run
 from helpers.nightly import cases
+from helpers.open_tools import needs
 from helpers.rtl_jobs import all_jobs, demand_equal, drawn, scores, some_records
 from helpers.rtl_units import needs_verilator
 from numpy.testing import assert_array_equal
@@ -16,9 +17,12 @@ from pcedge.engines.lanes import encode_lanes
 from pcedge.errors import FormatError, StreamError, UsageError
 from pcedge.export import RtlSize, write_onnx, write_rtl
 from pcedge.export.project.manifest import EVERY_JOB, MANIFEST, read_manifest
+from pcedge.export.rtl.size import size_for
 from pcedge.simulate.rtl import RtlProject
 
 pytestmark = pytest.mark.rtl
+
+SHARED = "cores must be a whole number that macs and streams are multiples of"
 
 #: two cores share one image, the third has one of its own
 THREE = RtlSize(12, 6, 2, 2, cores=3)
@@ -77,11 +81,25 @@ class TestSize:
             ((16, 6, 16, 2, None, 2), "lanes must be a power of two in 1..8 for each of 2 cores, got 16"),
             ((16, 6, 2, 2, None, 2), "lanes must be at least 4, rows of a tile, got 2"),
             ((16, 6, 2, 2, None, 0), "cores must be in 1..64, got 0"),
+            ((16, 6, 2, 2, None, True), "cores must be a whole number, got True"),
+            ((16.0, 6, 2, 2, None, 1), "macs must be a whole number, got 16.0"),
+            ((16, 6, 2, 2, "no", 1), "shared_product must be True, False or None, got 'no'"),
         ],
     )
     def test_refuses(self, values: tuple[int, int, int, int, None, int], text: str) -> None:
         with pytest.raises(UsageError, match=text):
             RtlSize(*values)
+
+    @pytest.mark.parametrize(
+        ("given", "chosen"),
+        [
+            ({}, (16, 4, 4, 2, 1)), ({"cores": 3}, (48, 12, 4, 2, 3)), ({"cores": 2, "macs": 16}, (16, 2, 4, 2, 2)),
+            ({"cores": 2, "streams": 4}, (2, 4, 1, 1, 2)), ({"macs": 8}, (8, 1, 4, 2, 1)),
+        ],
+    )  # fmt: skip
+    def test_what_is_not_given(self, given: dict[str, int], chosen: tuple[int, ...]) -> None:
+        size = size_for(**given)
+        assert (size.macs, size.streams, size.lanes, size.table_lanes, size.cores) == chosen
 
     def test_a_core_has_its_share(self) -> None:
         assert THREE.core == RtlSize(4, 2, 2, 2) and THREE.tile_rows == THREE.core.tile_rows == 2
@@ -129,10 +147,36 @@ class TestCommands:
             assert done.exit_code == 2 and text in " ".join(done.output.split())
             assert not (tmp_path / "p").exists()
 
+    @needs_verilator
+    @needs("yosys")
+    @pytest.mark.nightly
+    def test_a_hardened_engine_has_one_guard(self, tmp_path: Path) -> None:
+        circuit = drawn(4, "wide", True)
+        size = RtlSize(8, 4, 2, 2, cores=2)
+        project = RtlProject(write_rtl(circuit, tmp_path / "p", size=size, harden="parity"))
+        engine = ReferenceEngine(circuit)
+        all_jobs(project, engine, some_records(engine, 9), None)
+
     def test_a_manifest_whose_cores_do_not_share(self, tmp_path: Path) -> None:
         folder = write_rtl(drawn(4, "wide", True), tmp_path / "p", size=THREE)
         text = (folder / MANIFEST).read_text()
+        for was, wrong, said in (
+            (
+                '"streams": 6',
+                '"streams": 5',
+                f"{SHARED}, got 3",
+            ),
+            ('"streams": 6,', "", "streams must be a whole number in 1"),
+            ('"lanes": 2', '"lanes": "x"', "lanes must be a whole number in 1"),
+            ('"lanes": 2', '"lanes": 8', "lanes must be at most 4, got 8"),
+            ('"macs": 12', '"macs": 9', "macs must be a power of two in 1..4096, got 3, of each of 3 cores"),
+            ('"version": 1', '"version": 2', "its version must be at most 1, which this pcedge reads, got 2"),
+        ):
+            assert was in text
+            (folder / MANIFEST).write_text(text.replace(was, wrong, 1))
+            with pytest.raises(FormatError, match=said):
+                read_manifest(folder)
         for wrong in ("5", "0", '"2"'):
             (folder / MANIFEST).write_text(text.replace('"cores": 3', f'"cores": {wrong}'))
-            with pytest.raises(FormatError, match="cores must be a whole number that macs are a multiple of"):
+            with pytest.raises(FormatError, match=SHARED):
                 read_manifest(folder)

@@ -77,6 +77,10 @@ class TestModel:
             model.count("score", [1, 1])
         with pytest.raises(UsageError, match="records must be one number for each of 2 streams, got 1"):
             model.count("encode", [1])
+        for wrong in (-1, 1.5):
+            said = f"records of a stream must be a whole number of at least 0, got {wrong}"
+            with pytest.raises(UsageError, match=said):
+                model.count("likelihood", [1, wrong])
 
     def test_digits_are_those_of_the_coder(self) -> None:
         circuit = drawn(5, "small", True)

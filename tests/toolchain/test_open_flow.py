@@ -291,7 +291,11 @@ def test_units_are_instances(tmp_path: Path) -> None:
         "q_LUT4_Z": cell("LUT4", "", Q=5, A=6), "lost": cell("LUT4"),
     }  # fmt: skip
     path = tmp_path / "n.json"
-    path.write_text(json.dumps({"modules": {"fence": {"attributes": {"src": "fence.sv:1.1"}, "cells": cells}}}))
+
+    def write() -> None:
+        path.write_text(json.dumps({"modules": {"fence": {"attributes": {"src": "fence.sv:1.1"}, "cells": cells}}}))
+
+    write()
     counts, kinds, units = read_netlist(path, "fence")
     assert counts == {"DP16KD": 1, "LUT4": 3, "TRELLIS_FF": 5} and set(kinds) == set(units)
     assert units == {
@@ -299,3 +303,18 @@ def test_units_are_instances(tmp_path: Path) -> None:
         "t.given_FF": "fence", "held_FF": "fence", "out_FF": "coder", "queue_FF": "coder", "q_LUT4_Z": "coder",
         "lost": "fence",
     }  # fmt: skip
+    # those of several cores are the same units, and what cores share is one too
+    cells = {
+        "t": scope("pcedge_top"), "t.engine": scope("pc_engine"), "t.engine.guard": scope("pc_guard"),
+        "t.engine.g_memory[0].g_two.weights": scope("pc_rom2"), "t.engine.g_memory[0].g_two.weights.0": cell("DP16KD"),
+    }  # fmt: skip
+    for core in range(2):
+        at = f"t.engine.g_core[{core}].core"
+        cells |= {at: scope("pc_core"), f"{at}.mix": scope("pc_mix_unit"), f"{at}.mix.x": cell("LUT4")}
+        cells |= {f"{at}.busy": cell("TRELLIS_FF")}
+    write()
+    assert read_netlist(path, "fence")[2] == {
+        "t.engine.g_memory[0].g_two.weights.0": "weights",
+        **{f"t.engine.g_core[{core}].core.mix.x": "mix" for core in range(2)},
+        **{f"t.engine.g_core[{core}].core.busy": "pc_core" for core in range(2)},
+    }

@@ -40,8 +40,8 @@ module pc_core #(
 );
   localparam logic [3:0] LIKELIHOOD = JOB_LIKELIHOOD, ENCODE = JOB_ENCODE, DECODE = JOB_DECODE, SAMPLE = JOB_SAMPLE;
   logic [3:0] job_now;
-  logic bad_symbol, bad_frame, bad_lane, bad_job, not_loaded, bad_image, too_large, loaded, upset;
-  assign status = {24'd0, upset, bad_symbol, bad_lane, bad_job, too_large, bad_image, not_loaded, bad_frame};
+  logic bad_symbol, bad_frame, bad_lane, bad_job, not_loaded, bad_image, too_large, loaded;
+  assign status = {25'd0, bad_symbol, bad_lane, bad_job, too_large, bad_image, not_loaded, bad_frame};
   // a job without work tells, or is none of this engine's
   wire starts_likelihood = HAS_LIKELIHOOD != 0 && (job == LIKELIHOOD || (HAS_SCORE != 0 && job == JOB_SCORE));
   wire starts_encoding = HAS_ENCODE != 0 && job == ENCODE;
@@ -237,7 +237,7 @@ module pc_core #(
   logic [3*32-1:0] writer_exponent;
   assign grant = ask[0] ? 3'b001 : ask[2] ? 3'b100 : ask[1] ? 3'b010 : 3'b000;
   pc_writer #(.WIDTH(MIX_BITS)) mix_writer (
-      .clk(clk), .rst(rst), .reserve(reserve[0]), .reserve_rows(reserve_rows[0+:ROW_COUNT_BITS]),
+      .clk(clk), .rst(rst), .lift(lift), .reserve(reserve[0]), .reserve_rows(reserve_rows[0+:ROW_COUNT_BITS]),
       .reserve_meta(mix_meta), .free(free[0]), .in_valid(row_valid[0]), .in_last(row_last[0]),
       .in_row(mix_rows), .ask(ask[0]), .grant(grant[0]), .write(written[0]),
       .write_stream(writer_stream[0+:PC_STREAM_BITS]), .write_row(writer_row[0+:ROW_ADDRESS_BITS]),
@@ -245,7 +245,7 @@ module pc_core #(
       .write_slot(writer_slot[0+:SLOT_BITS]), .exponent(writer_exponent[0+:32]), .done(writer_done[0]),
       .done_stream(done_stream[0+:PC_STREAM_BITS]));
   pc_writer #(.WIDTH(PC_VECTOR_BITS)) vector_writer (
-      .clk(clk), .rst(rst), .reserve(reserve[1]), .reserve_rows(reserve_rows[ROW_COUNT_BITS+:ROW_COUNT_BITS]),
+      .clk(clk), .rst(rst), .lift(lift), .reserve(reserve[1]), .reserve_rows(reserve_rows[ROW_COUNT_BITS+:ROW_COUNT_BITS]),
       .reserve_meta(vector_meta), .free(free[1]), .in_valid(row_valid[1]), .in_last(row_last[1]),
       .in_row(vector_rows), .ask(ask[1]), .grant(grant[1]), .write(written[1]),
       .write_stream(writer_stream[PC_STREAM_BITS+:PC_STREAM_BITS]),
@@ -254,7 +254,7 @@ module pc_core #(
       .exponent(writer_exponent[32+:32]), .done(writer_done[1]),
       .done_stream(done_stream[PC_STREAM_BITS+:PC_STREAM_BITS]));
   pc_writer #(.WIDTH(PC_COUNT_BITS)) table_writer (
-      .clk(clk), .rst(rst), .reserve(reserve[2]), .reserve_rows(reserve_rows[2*ROW_COUNT_BITS+:ROW_COUNT_BITS]),
+      .clk(clk), .rst(rst), .lift(lift), .reserve(reserve[2]), .reserve_rows(reserve_rows[2*ROW_COUNT_BITS+:ROW_COUNT_BITS]),
       .reserve_meta(table_meta), .free(free[2]), .in_valid(row_valid[2]), .in_last(row_last[2]),
       .in_row(table_rows), .ask(ask[2]), .grant(grant[2]), .write(written[2]),
       .write_stream(writer_stream[2*PC_STREAM_BITS+:PC_STREAM_BITS]),
@@ -453,7 +453,6 @@ module pc_core #(
   end
 
   // ---- the job
-  pc_guard guard (.clk(clk), .rst(rst), .start(start), .busy(busy), .upset(upset));
   always_ff @(posedge clk) begin
     if (bad) bad_symbol <= 1'b1;
     if (frame || packet_frame) bad_frame <= 1'b1;

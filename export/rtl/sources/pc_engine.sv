@@ -69,10 +69,12 @@ module pc_engine (
   end
 
   // ---- one of them all: which had work in the last cycle in which any had
+  logic upset;
+  pc_guard guard (.clk(clk), .rst(rst), .start(start), .busy(busy), .upset(upset));
   assign busy = busies != '0;
   assign info_word = info_words[31:0];
   always_comb begin
-    status = '0;
+    status = {24'd0, upset, 7'd0};
     cycles = '0;
     for (int k = CORES - 1; k >= 0; k = k - 1) begin
       status = status | statuses[32*k+:32];

@@ -257,6 +257,7 @@ module pc_mix_unit #(
   assign reserve_meta.target_slot = task_in.step.target_slot;
   assign reserve_meta.zeros = task_in.step.zeros;
   assign reserve_meta.bypass = 1'b0;
+  assign reserve_meta.lifted = RELOAD != 0;
   assign reserve_meta.masked = task_in.step.zeros == ZEROS_REVIVE || task_in.step.zeros == ZEROS_TAIL;
   assign reserve_meta.last = task_in.step.last;
   assign reserve_meta.exponent = 33'(task_in.a_exponent) - 33'(PC_WEIGHT_BITS);

@@ -317,6 +317,7 @@ module pc_table_unit #(
   assign reserve_meta.target_slot = pass_in.work.step.target_slot;
   assign reserve_meta.zeros = pass_in.work.step.zeros;
   assign reserve_meta.bypass = 1'b0;
+  assign reserve_meta.lifted = 1'b0;
   assign reserve_meta.masked = pass_in.work.step.zeros == ZEROS_REVIVE;
   assign reserve_meta.last = pass_in.work.step.last;
   assign reserve_meta.exponent = 33'(-PC_LEAF_BITS) - (tail_in ? 33'(PC_TAIL_BITS) : 33'd0);

@@ -13,11 +13,12 @@ typedef struct packed {
   logic [SLOT_BITS-1:0] target_slot;
   logic [1:0] zeros;
   logic bypass;  // rows are mantissas, the exponent is theirs
+  logic lifted;  // entries are 2^lift times what the circuit's weights make
   logic masked;  // lanes behind `last` of the last row are no units
   logic [STATE_LANE_BITS-1:0] last;
   logic signed [32:0] exponent;
 } meta_t;
-localparam int META_T_BITS = PC_STREAM_BITS + ROW_ADDRESS_BITS + SLOT_BITS + 4 + STATE_LANE_BITS + 33;
+localparam int META_T_BITS = PC_STREAM_BITS + ROW_ADDRESS_BITS + SLOT_BITS + 5 + STATE_LANE_BITS + 33;
 
 // a step that a unit is to do
 typedef struct packed {

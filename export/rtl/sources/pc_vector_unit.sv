@@ -186,11 +186,25 @@ module pc_vector_unit #(
       read_2.none ? '0 : PC_STATE_BITS'(second_data >> (32'(read_2.second_chosen) * PC_STATE_BITS));
   wire [PC_LANES*PC_STATE_BITS-1:0] read_row = by_entry ? (PC_LANES * PC_STATE_BITS)'(entry_value) : row_data;
   wire [PC_LANES*PC_STATE_BITS-1:0] second_row = by_entry ? (PC_LANES * PC_STATE_BITS)'(second_value) : second_data;
+  // of the same entries, whether they are 1, which weighs nothing in a step that keeps: known before the multipliers
+  function automatic logic [PC_LANES-1:0] ones_of(input logic [PC_LANES*PC_STATE_BITS-1:0] from);
+    for (int l = 0; l < PC_LANES; l = l + 1)
+      ones_of[l] = from[l*PC_STATE_BITS+:PC_STATE_BITS] == PC_STATE_BITS'(1);
+  endfunction
+  wire [PC_LANES-1:0] row_ones = ones_of(row_data);
+  wire [PC_LANES-1:0] second_ones = ones_of(second_data);
+  wire [PC_LANES-1:0] read_one = by_entry ? PC_LANES'(!read_2.none && row_ones[read_2.chosen]) : row_ones;
+  wire [PC_LANES-1:0] second_one =
+      by_entry ? PC_LANES'(!read_2.none && second_ones[read_2.second_chosen]) : second_ones;
   wire at_once = PAIR_COPY != 0 && (read_2.kind == KIND_MULTIPLY || read_2.kind == KIND_GATHER);
   logic [PC_LANES*PC_STATE_BITS-1:0] first, x, y;
+  logic [PC_LANES-1:0] first_one, x_nothing, y_nothing;
   logic [COEFFICIENT_BITS-1:0] coefficient;
   always_ff @(posedge clk) begin
     if (valid_2 && !read_2.second) first <= read_row;
+    if (valid_2 && !read_2.second) first_one <= read_one;
+    y_nothing <= read_2.keep && read_2.kind != KIND_INIT ? (at_once ? second_one : read_one) : '0;
+    x_nothing <= read_2.keep && read_2.kind != KIND_INIT ? (at_once ? read_one : first_one) : '0;
     y <= at_once ? second_row : read_row;
     x <= at_once ? read_row : first;
     coefficient <= HAS_LISTS == 0 || read_2.kind != KIND_LIST
@@ -206,9 +220,6 @@ module pc_vector_unit #(
       coefficient <= COEFFICIENT_BITS'(2);
     end
   end
-  function automatic logic [PC_STATE_BITS-1:0] live(input logic [PC_STATE_BITS-1:0] mantissa, input logic keep);
-    live = keep && mantissa == PC_STATE_BITS'(1) ? '0 : mantissa;
-  endfunction
   logic [PC_LANES*PC_VECTOR_BITS-1:0] product;
   logic [PC_LANES-1:0] possible;
   for (genvar l = 0; l < PC_LANES; ++l) begin : g_lane
@@ -219,12 +230,12 @@ module pc_vector_unit #(
     if (l == 0) begin : g_first
       // LIST: the entry that was read now times its weight; else the two that were read
       wire is_list_3 = HAS_LISTS != 0 && read_3.kind == KIND_LIST;
-      wire [PC_STATE_BITS-1:0] left = is_list_3 ? m : n;
-      wire [COEFFICIENT_BITS-1:0] right =
-          !is_list_3 && read_3.keep && coefficient == COEFFICIENT_BITS'(1) ? '0 : coefficient;
-      assign multiplied = PC_VECTOR_BITS'(live(left, read_3.keep)) * PC_VECTOR_BITS'(right);
+      wire [PC_STATE_BITS-1:0] left = is_list_3 ? (y_nothing[l] ? '0 : m) : x_nothing[l] ? '0 : n;
+      wire [COEFFICIENT_BITS-1:0] right = !is_list_3 && y_nothing[l] ? '0 : coefficient;
+      assign multiplied = PC_VECTOR_BITS'(left) * PC_VECTOR_BITS'(right);
     end else begin : g_other
-      assign multiplied = PC_VECTOR_BITS'(PRODUCT_BITS'(live(m, read_3.keep)) * PRODUCT_BITS'(live(n, read_3.keep)));
+      assign multiplied =
+          PC_VECTOR_BITS'(PRODUCT_BITS'(y_nothing[l] ? '0 : m) * PRODUCT_BITS'(x_nothing[l] ? '0 : n));
     end
     always_ff @(posedge clk) begin
       product[l*PC_VECTOR_BITS+:PC_VECTOR_BITS] <= HAS_ALIGN == 0 || read_3.kind != KIND_ALIGN ? multiplied
@@ -298,6 +309,7 @@ module pc_vector_unit #(
   assign reserve_meta.target_slot = task_in.step.target_slot;
   assign reserve_meta.zeros = task_in.step.zeros;
   assign reserve_meta.bypass = task_in.step.kind == KIND_ALIGN;
+  assign reserve_meta.lifted = RELOAD != 0 && task_in.step.kind == KIND_LIST && task_in.step.flag;
   assign reserve_meta.masked = task_in.step.zeros == ZEROS_REVIVE;
   assign reserve_meta.last = task_in.step.last;
   assign reserve_meta.exponent = exponent;

@@ -5,7 +5,8 @@
 // look-up tables has at least, and as four of the longest vectors need. `reserve` takes a vector's rows when a unit
 // begins a step, and keeps where it goes; `free` says that there is room for one more of the longest.
 //
-// Ports    reserve_rows, reserve_meta: of the vector that begins. in_*: a row of accumulators, vectors in their order. write_*: a row of mantissas, PORT_LATENCY
+// Ports    reserve_rows, reserve_meta: of the vector that begins. lift: of vectors that are lifted, a 1 is 2^lift.
+//          in_*: a row of accumulators, vectors in their order. write_*: a row of mantissas, PORT_LATENCY
 //          cycles after `grant` answered `ask`: writers that are granted one at a time never write at once.
 //          done, done_stream: a vector's last row is written 2 cycles later, and readable from the third one on.
 // Bypass   rows of ALIGN are mantissas already: they pass as they are.
@@ -23,6 +24,7 @@ module pc_writer #(
     input logic clk,
     input logic rst,
     input logic reserve,
+    input logic [LIFT_BITS-1:0] lift,
     input logic [ROW_COUNT_BITS-1:0] reserve_rows,
     input meta_t reserve_meta,
     output logic free,
@@ -149,7 +151,7 @@ module pc_writer #(
       meta_2 <= meta;
       zeros_2 <= zeros;
       none_2 <= w1.all == '0;
-      alone_2 <= w1.all == WIDTH'(1);
+      alone_2 <= w1.all == WIDTH'(1) << (meta.lifted ? lift : '0);
     end
     if (rst) {v1, v2} <= '0;
   end
@@ -215,7 +217,7 @@ module pc_writer #(
     );
     always_ff @(posedge clk) begin
       some_1[lane] <= entry != '0;
-      one_1[lane]  <= entry == WIDTH'(1);
+      one_1[lane]  <= entry == WIDTH'(1) << (o0.meta.lifted ? lift : '0);
       low_1[lane*PC_STATE_BITS+:PC_STATE_BITS] <= PC_STATE_BITS'(entry);
     end
     wire is_unit = !(o2.last && o2.meta.masked) || STATE_LANE_BITS'(lane) <= o2.meta.last;
