@@ -30,7 +30,7 @@ def test_a_linear_family_is_found_exactly(bench: Any, tmp_path: Path, monkeypatc
         for family in bench.FAMILIES:
             numbers = numbers_of(sizes, family)
             lut = numbers["memory_lut"] + sum(factor * numbers[name] for name, factor in factors.items())
-            ff = numbers["memory_ff"] + 3 * numbers["sums"] + 100 * numbers["streams"] + 50
+            ff = numbers["memory_ff"] + 3 * numbers["sums"] + 100 * numbers["streams"] + 50 * numbers["one"]
             builds[f"{design.name} {family}"] = {
                 "lut": lut, "ff": ff, "dsp": sum(multipliers(sizes).values()), "bram": 1, "fmax_mhz": 80.0,
             }  # fmt: skip

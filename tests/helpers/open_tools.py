@@ -118,6 +118,7 @@ def rtl_project(folder: Path, **manifest: object) -> Path:
     """Write a project of RTL, with rates and memories as an exported one has them."""
     table = {
         "format": "pcedge-project", "version": 1, "kernel": "rtl", "digest": "0" * 64, "variables": 4,
+        "macs": 4, "streams": 1, "lanes": 2, "table_lanes": 1,
         "golden_records": 1, "golden_bytes": 1, "steps": {"likelihood": 1, "code": 1}, "tops": ["pcedge_top"],
         "target": {"name": "ecp5-25k", "flow": "rtl", "part": "LFE5U-25F-6BG381C"},
         "jobs": {"encode": {"cycles_per_symbol": 2.5}}, "memories": {"weights": 20_000, "state": 4096},

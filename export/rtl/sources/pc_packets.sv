@@ -45,7 +45,9 @@ module pc_packets (
     output logic [PC_STREAMS-1:0] marked
 );
   logic packing, unpacking;
-  logic [PC_STREAMS-1:0] headed, skipping, skips, waits, marks, chosen;  // waits: what is to be marked is found first
+  logic [PC_STREAMS-1:0] headed, skipping, skips, marks, chosen;
+  // A symbol is found, and its interval is said to be in the packet or over, in either order: what came first.
+  logic [PC_STREAMS-1:0] was_found, was_in, was_over;
   logic [PC_STREAMS*32-1:0] count;  // symbols of the first record that are before the packet's place
   logic [VARIABLE_BITS-1:0] variables[PC_STREAMS];
   assign heads = ~headed | skipping;
@@ -73,6 +75,12 @@ module pc_packets (
       end
     end
   end
+  logic [PC_STREAMS-1:0] finds, says;
+  always_comb
+    for (int s = 0; s < PC_STREAMS; s = s + 1) begin
+      finds[s] = unpacking && found && PC_STREAM_BITS'(s) == found_stream;
+      says[s] = says_valid && PC_STREAM_BITS'(s) == says_stream;
+    end
   assign head_ready = skipping | (~headed & (unpacking ? '1 : taken));
   assign comes = packing ? in_valid & ~headed : '0;
   assign room_valid = comes != '0;
@@ -100,16 +108,19 @@ module pc_packets (
       end
       if (skip_take && PC_STREAM_BITS'(s) == skip_stream && count[32*s+:32] != '0)
         count[32*s+:32] <= count[32*s+:32] - 1'b1;
-      if (says_valid && PC_STREAM_BITS'(s) == says_stream) begin
-        if (says_over) begin
-          over[s] <= 1'b1;
-          waits[s] <= 1'b1;
-        end else marked[s] <= 1'b1;
-      end
       if (mark_valid && mark_ready && chosen[s]) marks[s] <= 1'b0;
-      if (found && waits[s] && PC_STREAM_BITS'(s) == found_stream) begin
-        waits[s] <= 1'b0;
-        marks[s] <= 1'b1;
+      if (says[s]) begin
+        if (says_over) over[s] <= 1'b1;
+        else marked[s] <= 1'b1;
+        if (says_over && (finds[s] || was_found[s])) marks[s] <= 1'b1;
+        was_over[s] <= says_over && !finds[s] && !was_found[s];
+        was_in[s] <= !says_over && !finds[s] && !was_found[s];
+        was_found[s] <= 1'b0;
+      end else if (finds[s]) begin
+        if (was_over[s]) marks[s] <= 1'b1;
+        was_found[s] <= !was_over[s] && !was_in[s];
+        was_over[s] <= 1'b0;
+        was_in[s] <= 1'b0;
       end
     end
     if (start) begin
@@ -119,7 +130,9 @@ module pc_packets (
     end
     if (rst || start) begin
       over <= '0;
-      waits <= '0;
+      was_found <= '0;
+      was_in <= '0;
+      was_over <= '0;
       marks <= '0;
       skips <= '0;
       skipping <= '0;
