@@ -80,15 +80,15 @@ DESIGNS = tuple(
 
 def circuit_of(name: str) -> IntegerCircuit:
     """Make a circuit by its name."""
-    from strategies import TREES, make_circuit, steep
+    from helpers.rtl_jobs import drawn, with_tails
+    from strategies import make_circuit
 
-    if name == "sums":  # tails of leaves and of sums
-        circuit = steep(make_circuit(391, 6, 4, 6, TREES[391 % len(TREES)], 0.25), 12)
-        return quantize(circuit, QuantizationConfig(8, 11, 12, "small"))
+    if name == "sums":
+        return with_tails()
     if name == "small":
         return quantize(make_circuit(1, 6, 4, 4, "random", 0.0), QuantizationConfig(8, 12, 16, "small"))
     if name == "tails":
-        return quantize(make_circuit(4, 7, 5, 9, "random", 0.3), QuantizationConfig(6, 10, 12, "wide", tails=True))
+        return drawn(4, "wide", tails=True)
     if name == "lists":
         return quantize(make_circuit(5, 7, 5, 9, "random", 0.3), QuantizationConfig(8, 12, 16, "wide"))
     return load_zoo(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pcedge.drivers.contract import MOST_STREAMS
+from pcedge.drivers.size import tile_of
 from pcedge.errors import UsageError
 from pcedge.export.open_target import find_open_target
 
@@ -89,8 +90,7 @@ def size_for(
         macs, streams = RtlSize.macs * cores, RtlSize.streams * cores
     macs, streams = (cores if number is None else number for number in (macs, streams))
     if lanes is None:
-        bits = max(1, macs // max(1, cores)).bit_length() - 1
-        lanes = 1 << (bits + 1) // 2
+        lanes = tile_of(max(1, macs // max(1, cores)))[1]
     return RtlSize(macs, streams, lanes, min(2, lanes) if table_lanes is None else table_lanes, cores=cores)
 
 

@@ -37,8 +37,7 @@ class EngineSize:
     @property
     def tile(self) -> tuple[int, int]:
         """Give the rows and columns of weights that are multiplied in one cycle."""
-        bits = self.macs.bit_length() - 1
-        return 1 << bits // 2, 1 << (bits + 1) // 2
+        return tile_of(self.macs)
 
     @property
     def lanes(self) -> int:
@@ -49,6 +48,12 @@ class EngineSize:
     def multipliers(self) -> dict[str, int]:
         """Count the multipliers of each unit: only those of `mix` are `macs`."""
         return {"mix": self.macs, "vector": self.lanes, "interval": self.lanes * max(2, (1 << self.search_bits) - 1)}
+
+
+def tile_of(macs: int) -> tuple[int, int]:
+    """Give the rows and columns of a tile of so many weights, a power of two, that is as square as can be."""
+    bits = macs.bit_length() - 1
+    return 1 << bits // 2, 1 << (bits + 1) // 2
 
 
 def default_search_bits(circuit: IntegerCircuit, macs: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.testing import assert_array_equal
-from strategies import make_circuit
+from strategies import TREES, make_circuit, steep
 
 from pcedge.arithmetic import score
 from pcedge.drivers.contract import Job
@@ -24,6 +24,14 @@ def drawn(seed: int, coder: str, tails: bool) -> IntegerCircuit:
     """Draw a circuit with steps of every kind: lists, gather lists, sums over several layers, many alphabets."""
     circuit = make_circuit(seed, 7, 5, 9, "random", 0.3)
     return quantize(circuit, QuantizationConfig(6, 10, 12, coder, tails=tails))
+
+
+def with_tails() -> IntegerCircuit:
+    """Make a circuit with tails of leaves and of sums."""
+    circuit = steep(make_circuit(391, 6, 4, 6, TREES[391 % len(TREES)], 0.25), 12)
+    made = quantize(circuit, QuantizationConfig(8, 11, 12, "small"))
+    assert {layer.shape.kind for index, layer in enumerate(made.layers) if made.has_tails(index)} == {"input", "sum"}
+    return made
 
 
 def some_records(engine: ReferenceEngine, count: int) -> np.ndarray:

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from helpers.commands import run
 from helpers.nightly import cases
-from helpers.rtl_jobs import all_jobs, drawn, scores, some_records
+from helpers.rtl_jobs import all_jobs, drawn, scores, some_records, with_tails
 from helpers.rtl_units import needs_verilator
 from numpy.testing import assert_array_equal
-from strategies import TREES, make_circuit, steep
 
 from pcedge.data import load_data
 from pcedge.drivers.contract import Job, Status
@@ -19,21 +18,11 @@ from pcedge.engines.lanes import encode_lanes
 from pcedge.errors import DataError, MismatchError, StreamError, ToolError, UsageError
 from pcedge.export import RtlSize, load_zoo, write_onnx, write_rtl
 from pcedge.export.project.manifest import EVERY_JOB
-from pcedge.integer import IntegerCircuit
-from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.simulate.projects import simulators
 from pcedge.simulate.rtl import RtlProject
 from pcedge.verify import verify
 
 pytestmark = [pytest.mark.rtl, needs_verilator]
-
-
-def with_tails() -> IntegerCircuit:
-    """Make a circuit with tails of leaves and of sums."""
-    circuit = steep(make_circuit(391, 6, 4, 6, TREES[391 % len(TREES)], 0.25), 12)
-    made = quantize(circuit, QuantizationConfig(8, 11, 12, "small"))
-    assert {layer.shape.kind for index, layer in enumerate(made.layers) if made.has_tails(index)} == {"input", "sum"}
-    return made
 
 
 @pytest.fixture(scope="module", autouse=True)
