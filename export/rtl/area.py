@@ -65,8 +65,7 @@ def estimate_area(size: Mapping[str, int], family: str) -> AreaEstimate:
                 numbers[f"memory_{name}"] + sum(factor * numbers[of] for of, factor in fit[name].items())
             )
     return AreaEstimate(
-        family, amounts["lut"], amounts["ff"], sum(multipliers(size).values()),
-        sum(mapped(memory, family).bram for memory in [*engine_memories(size), *small_memories(size)]),
+        family, amounts["lut"], amounts["ff"], sum(multipliers(size).values()), block_rams(size, family),
         None if fit is None else fit["fmax_mhz"], {} if fit is None else fit["errors"], found["builds"],
         found["sources"] == sources_digest(),
     )  # fmt: skip
@@ -87,6 +86,11 @@ def multipliers(size: Mapping[str, int]) -> dict[str, int]:
     return {unit: size["CORES"] * count for unit, count in of_core.items()}
 
 
+def block_rams(size: Mapping[str, int], family: str) -> int:
+    """Count the block RAMs of an engine, as yosys maps its memories on a family."""
+    return sum(mapped(memory, family).bram for memory in [*engine_memories(size), *small_memories(size)])
+
+
 def numbers_of(size: Mapping[str, int], family: str) -> dict[str, float]:
     """Give what tables and registers are fitted to, and what memories take of both."""
     tables = registers = logic = 0
@@ -101,7 +105,12 @@ def numbers_of(size: Mapping[str, int], family: str) -> dict[str, float]:
         "sums": lanes * (size["MIX_BITS"] + _vector_bits(size) + _count_bits(size)) / 32,
         "states": lanes * size["STATE_BITS"] / 16, "table_lanes": size["TABLE_LANES"],
         "lists": size["HAS_LISTS"], "keeps": size["KEEPS"] * macs,
-        "tails": size["MIX_TAILS"] * macs, "scale": size["SCALE_BITS"] / 24,
+        "tails": size["MIX_TAILS"] * macs, "likelihood": size["HAS_LIKELIHOOD"] * streams,
+        "code": size["HAS_CODE"] * size["SCALE_BITS"] / 24, "encode": size["HAS_ENCODE"],
+        "encoders": size["HAS_ENCODE"] * streams,
+        "search": size["HAS_SEARCH"], "searches": size["HAS_SEARCH"] * streams,
+        "score": size["HAS_SCORE"], "pack": size["HAS_PACK"], "packers": size["HAS_PACK"] * streams,
+        "unpack": size["HAS_UNPACK"], "unpackers": size["HAS_UNPACK"] * streams,
     }  # fmt: skip
     return {
         **{name: size["CORES"] * number for name, number in of_core.items()}, "logic": logic / 16,
@@ -127,12 +136,20 @@ def small_memories(size: Mapping[str, int]) -> list[Memory]:
         **{f"{name} rows": (rows, size["LANES"] * width) for name, width in widths.items()},
         **{f"{name} metas": (16, meta) for name in widths}, **{f"{name} steps": (4, task) for name in widths},
         **{f"{name} vectors": (12, count + width) for name, width in widths.items()},
-        "steps of streams": (streams, step), "digits": (streams, 4 + scale), "runs": (streams, 40),
-        "encoders": (streams, 4 * scale + 1), "decoders": (streams, 4 * scale),
-        "searches": (streams, task + 4 * symbol + 4),
-        "passes": (2, task + symbol), "bytes": (8 * streams, 9),
-        "weighted": (14, size["WEIGHTED_BITS"] + scale + 1), "bytes that come": (7, scale),
+        "steps of streams": (streams, step),
     }  # fmt: skip
+    if size["HAS_CODE"]:
+        written |= {"passes": (2, task + symbol), "weighted": (14, size["WEIGHTED_BITS"] + scale + 1)}
+    if size["HAS_ENCODE"]:
+        written |= {
+            "digits": (streams, 4 + scale), "runs": (streams, 40), "encoders": (streams, 4 * scale + 1),
+            "bytes": (8 * streams, 9),
+        }  # fmt: skip
+    if size["HAS_SEARCH"]:
+        written |= {
+            "decoders": (streams, 4 * scale), "searches": (streams, task + 4 * symbol + 4),
+            "bytes that come": (7, scale),
+        }  # fmt: skip
     return [Memory(name, words, width, written=True, copies=size["CORES"]) for name, (words, width) in written.items()]
 
 

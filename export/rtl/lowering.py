@@ -99,6 +99,8 @@ class RtlImage:
     slots: int
     #: rows of the longest vector
     most_rows: int
+    #: of the tiles, so many at the end lie in logic, not in block RAM
+    tiles_beside: int = 0
 
     @property
     def circuit(self) -> IntegerCircuit:

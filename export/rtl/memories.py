@@ -28,6 +28,8 @@ class Memory:
     written: bool = False
     #: cores that have one of their own
     copies: int = 1
+    #: whether it may be block RAM; else it is logic
+    block: bool = True
 
     @property
     def bits(self) -> int:
@@ -41,10 +43,12 @@ def engine_memories(size: Mapping[str, int]) -> list[Memory]:
     Args:
         size: all sizes of an engine by their names, as `params.sizes_of` gives them.
     """
-    streams, cores = size["STREAMS"], size["CORES"]
+    streams, cores, beside = size["STREAMS"], size["CORES"], size["TILES_BESIDE"]
+    tile = size["MACS"] * (size["WEIGHT_BITS"] + 1)
     shared = [
         Memory("steps", size["STEPS"], size["STEP_WIDTH"], cores),
-        Memory("weights", size["TILES"], size["MACS"] * (size["WEIGHT_BITS"] + 1), cores),
+        Memory("weights", size["TILES"] - beside, tile, cores),
+        *([Memory("weights beside", beside, tile, cores, block=False)] if beside else []),
     ]
     own = [
         Memory("lists", size["LISTS"], 2 + size["POSITION_BITS"] + size["LIST_B_BITS"]) if size["HAS_LISTS"] else None,
@@ -115,7 +119,7 @@ def mapped(memory: Memory, family: str) -> Mapped:
             return Mapped(copies * bram)
         bits = copies * padded * memory.reads
         return Mapped(0, table_bits=bits) if blocks.double else Mapped(0, register_bits=bits)
-    if memory.bits > blocks.image_bits * ceil_div(bram, pairs):
+    if memory.block and memory.bits > blocks.image_bits * ceil_div(bram, pairs):
         return Mapped(copies * bram)
     return Mapped(0, logic_bits=copies * memory.bits * memory.reads)
 

@@ -93,7 +93,7 @@ def sizes_of(image: RtlImage) -> dict[str, int]:
         "STEPS": image.steps.rows, "STEP_BITS": bits_of(image.steps.rows), "STEP_WIDTH": max(1, image.steps.row_bits),
         "LIKELIHOOD_START": image.starts[0], "CODE_START": image.starts[1],
         "RELOAD": 0, "LIFT_BITS": 5,
-        "TILES": max(1, len(image.tiles)), "TILE_BITS": bits_of(len(image.tiles)),
+        "TILES": max(1, len(image.tiles)), "TILE_BITS": bits_of(len(image.tiles)), "TILES_BESIDE": image.tiles_beside,
         "LISTS": max(1, len(image.lists)), "LIST_BITS": bits_of(len(image.lists)),
         "POSITION_BITS": bits_of(image.most_rows * size.lanes),
         "LIST_B_BITS": max(bits_of(image.most_rows * size.lanes), circuit.weight_bits + 1),
@@ -228,8 +228,14 @@ def _reader(
 
 
 def hex_files(image: RtlImage) -> dict[str, str]:
-    """Give the images of all memories, a word a line."""
-    return {f"{name}.hex": _hex(words, bits) for name, (words, bits) in memories_of(image).items()}
+    """Give the images of all memories, a word a line; of weights, those in logic in a file of their own."""
+    memories = memories_of(image)
+    if image.tiles_beside:
+        tiles, bits = memories["weights"]
+        memories |= {
+            "weights": (tiles[: -image.tiles_beside], bits), "weights_beside": (tiles[-image.tiles_beside :], bits)
+        }  # fmt: skip
+    return {f"{name}.hex": _hex(words, bits) for name, (words, bits) in memories.items()}
 
 
 def memories_of(

@@ -20,6 +20,9 @@ _MAKE = (
     "CFG_LDLIBS_THREADS=-pthread",
 )  # fmt: skip
 
+#: one file of all: each of a few files would read the same headers, which takes longer than what is in them
+_ONE_FILE = "VM_PARALLEL_BUILDS=0"
+
 #: flags for sources of ours, where every warning is an error, and for netlists, which are full of them
 STRICT, LENIENT = ("-Wall", "-Wno-DECLFILENAME"), ("-Wno-lint", "-Wno-fatal")
 
@@ -83,7 +86,7 @@ def build(
     executable.unlink(missing_ok=True)
     variables = _variables(program[0])
     rules = [
-        *_MAKE, f"CXX={cxx}", f"LINK={cxx}", f"PYTHON3={sys.executable}", f"OPT_FAST={optimise}",
+        *_MAKE, _ONE_FILE, f"CXX={cxx}", f"LINK={cxx}", f"PYTHON3={sys.executable}", f"OPT_FAST={optimise}",
     ]  # fmt: skip
     if cache := shutil.which("ccache"):
         rules.append(f"OBJCACHE={cache}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from pcedge.engines.lanes import encode_lanes
 from pcedge.errors import FormatError, StreamError, UsageError
 from pcedge.export import RtlSize, write_onnx, write_rtl
 from pcedge.export.project.manifest import EVERY_JOB, MANIFEST, read_manifest
+from pcedge.export.rtl.fitting import lower_for
+from pcedge.export.rtl.lowering import RtlImage
 from pcedge.export.rtl.size import size_for
 from pcedge.simulate.rtl import RtlProject
 
@@ -54,6 +57,20 @@ class TestJobs:
         for count in (1, 3):
             all_jobs(project, engine, some_records(engine, count), None)
         damage_is_said(project, engine, some_records(engine, 12))
+
+    def test_tiles_in_logic_are_those_of_block_ram(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of the memory that two cores read, and of the third's own; the end of the tiles is read in every record."""
+
+        def beside(*given: object, **named: object) -> RtlImage:
+            image = lower_for(*given, **named)
+            assert len(image.tiles) % 16
+            return replace(image, tiles_beside=len(image.tiles) % 16)
+
+        monkeypatch.setattr("pcedge.export.rtl.project.lower_for", beside)
+        jobs = ("likelihood", "encode")
+        project = RtlProject(write_rtl(drawn(4, "wide", True), tmp_path / "project", size=THREE, jobs=jobs))
+        assert (project.folder / "rtl/weights_beside.hex").is_file()
+        assert project.golden().startswith("16 records, ")
 
     @pytest.mark.parametrize(
         ("seed", "coder", "size"),

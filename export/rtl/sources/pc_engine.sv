@@ -53,7 +53,9 @@ module pc_engine (
       pc_rom2 #(.WORDS(STEPS), .WIDTH(STEP_WIDTH), .FILE("steps.hex")) step_memory (
           .clk(clk), .address_0(step_address[k*STEP_BITS+:STEP_BITS]), .data_0(step_data[k*STEP_WIDTH+:STEP_WIDTH]),
           .address_1(step_address[(k+1)*STEP_BITS+:STEP_BITS]), .data_1(step_data[(k+1)*STEP_WIDTH+:STEP_WIDTH]));
-      pc_rom2 #(.WORDS(TILES), .WIDTH(TILE_WIDTH), .FILE("weights.hex")) weight_memory (
+      pc_rom2 #(
+          .WORDS(TILES), .WIDTH(TILE_WIDTH), .FILE("weights.hex"), .BESIDE(TILES_BESIDE), .BESIDE_FILE("weights_beside.hex")
+      ) weight_memory (
           .clk(clk), .address_0(tile_address[k*TILE_BITS+:TILE_BITS]), .data_0(tile_data[k*TILE_WIDTH+:TILE_WIDTH]),
           .address_1(tile_address[(k+1)*TILE_BITS+:TILE_BITS]), .data_1(tile_data[(k+1)*TILE_WIDTH+:TILE_WIDTH]));
     end else begin : g_one
@@ -61,7 +63,9 @@ module pc_engine (
           .clk(clk), .address(step_address[k*STEP_BITS+:STEP_BITS]), .data(step_data[k*STEP_WIDTH+:STEP_WIDTH]),
           .loads(loads[k]), .load_at(load_at[32*k+:32]), .load_put(load_put[k*SECTIONS+SECTION_STEPS]),
           .load_word(load_word[k*SECTION_MOST+:STEP_WIDTH]));
-      pc_memory #(.WORDS(TILES), .WIDTH(TILE_WIDTH), .FILE("weights.hex")) weight_memory (
+      pc_memory #(
+          .WORDS(TILES), .WIDTH(TILE_WIDTH), .FILE("weights.hex"), .BESIDE(TILES_BESIDE), .BESIDE_FILE("weights_beside.hex")
+      ) weight_memory (
           .clk(clk), .address(tile_address[k*TILE_BITS+:TILE_BITS]), .data(tile_data[k*TILE_WIDTH+:TILE_WIDTH]),
           .loads(loads[k]), .load_at(load_at[32*k+:32]), .load_put(load_put[k*SECTIONS+SECTION_WEIGHTS]),
           .load_word(load_word[k*SECTION_MOST+:TILE_WIDTH]));

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,15 @@ from helpers.units import UNITS
 from strategies import make_circuit
 
 from pcedge.errors import MissingToolError, UsageError
-from pcedge.export import RtlSize, write_onnx, write_rtl
+from pcedge.export import RtlSize, load_zoo, write_onnx, write_rtl
 from pcedge.export.open_target import find_open_target
 from pcedge.export.project.manifest import read_manifest
 from pcedge.export.rtl.costs import estimate_rtl
 from pcedge.export.rtl.cycles import CycleModel, cycles_per_symbol
+from pcedge.export.rtl.fitting import lower_for
 from pcedge.export.rtl.lowering import lower_rtl
 from pcedge.export.rtl.memories import BLOCKS, Memory, engine_memories, mapped
-from pcedge.export.rtl.params import sizes_of
+from pcedge.export.rtl.params import hex_files, sizes_of
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.toolchain import open_tools
@@ -34,7 +36,11 @@ MEMORIES = (
     Memory("two", 7461, 13, 2), Memory("two_small", 100, 13, 2), Memory("steps", 473, 41),
     Memory("rows", 488, 64, 2, written=True), Memory("few_rows", 30, 32, 2, written=True),
     Memory("exponents", 128, 32, 2, written=True), Memory("symbols", 1024, 5, written=True),
+    Memory("edged", 1024, 36), Memory("edged_two", 1024, 36, 2),
 )  # fmt: skip
+
+#: of these, words behind them that are logic
+BESIDE = {"edged": 6, "edged_two": 6}
 
 
 def has_yosys() -> bool:
@@ -59,7 +65,7 @@ def top_of(memories: tuple[Memory, ...], folder: Path) -> Path:
     ]
     lines.append(f"  output logic [{len(memories) - 1}:0] all);")
     for place, memory in enumerate(memories):
-        bits = max(1, math.ceil(math.log2(memory.words)))
+        bits = max(1, math.ceil(math.log2(memory.words + BESIDE.get(memory.name, 0))))
         name, width, outs = memory.name, memory.width, memory.reads
         lines.append(f"  logic [{outs * width - 1}:0] {name}_out;")
         lines.append(f"  always_ff @(posedge clk) all[{place}] <= ^{name}_out;")
@@ -78,11 +84,14 @@ def top_of(memories: tuple[Memory, ...], folder: Path) -> Path:
             lines.append(f"  pc_row_memory #(.ROWS({memory.words}), .ROW_BITS({width})) {name} (")
             lines.append(f"    {write}, {', '.join([*words, *outputs])});")
             continue
-        rows = dice.integers(0, 256, (memory.words, -(-width // 8)), dtype=np.uint8)
-        values = [int.from_bytes(row.tobytes(), "little") & ((1 << width) - 1) for row in rows]
-        (folder / f"{name}.hex").write_text("".join(f"{value:x}\n" for value in values))
+        beside = BESIDE.get(name, 0)
+        rows = dice.integers(0, 256, (memory.words + beside, -(-width // 8)), dtype=np.uint8)
+        values = [f"{int.from_bytes(row.tobytes(), 'little') & ((1 << width) - 1):x}\n" for row in rows]
+        (folder / f"{name}.hex").write_text("".join(values[: memory.words]))
+        (folder / f"{name}_beside.hex").write_text("".join(values[memory.words :]))
         module = "pc_rom" if outs == 1 else "pc_rom2"
-        lines.append(f'  {module} #(.WORDS({memory.words}), .WIDTH({width}), .FILE("{name}.hex")) {name} (')
+        words = f'.WORDS({memory.words + beside}), .WIDTH({width}), .FILE("{name}.hex"), .BESIDE({beside})'
+        lines.append(f'  {module} #({words}, .BESIDE_FILE("{name}_beside.hex")) {name} (')
         lines.append(f"    {', '.join(ports)});")
     path = folder / "memories.sv"
     path.write_text("\n".join([*lines, "endmodule", ""]))
@@ -102,8 +111,6 @@ class TestMemories:
         assert {memory.name: mapped(memory, device.family).bram for memory in MEMORIES} == found
 
     def test_digits_are_as_many_as_were_synthesised(self) -> None:
-        from pcedge.export import load_zoo
-
         image = lower_rtl(load_zoo("digits"), RtlSize(16, 8, 4, 2))
         assert sum(mapped(memory, "ecp5").bram for memory in engine_memories(sizes_of(image))) == 31
 
@@ -111,6 +118,39 @@ class TestMemories:
         """64 words of 30 bits, as rows of a writer of one lane: yosys takes block RAM."""
         assert mapped(Memory("rows", 64, 30, written=True), "ecp5").bram == 1
         assert mapped(Memory("rows", 48, 30, written=True), "ecp5").bram == 0
+
+
+class TestTilesInLogic:
+    """Words behind a row of blocks are logic only where an engine has no room else, and has so."""
+
+    @pytest.mark.parametrize(("blocks", "beside"), [(59, 0), (58, 72), (57, 0)])
+    def test_where_block_ram_is_too_little(self, blocks: int, beside: int, tmp_path: Path) -> None:
+        shipped = files("pcedge.export.targets").joinpath("ecp5-25k.toml").read_text()
+        board = tmp_path / "board.toml"
+        board.write_text(shipped.replace("bram = 56", f"bram = {blocks}"))
+        image = lower_for(load_zoo("shuttle"), RtlSize(4, 4, 2, 2), str(board))
+        assert (len(image.tiles), image.tiles_beside) == (1096, beside)
+        words = hex_files(image)
+        assert ("weights_beside.hex" in words) == bool(beside)
+        whole = hex_files(replace(image, tiles_beside=0))["weights.hex"]
+        assert words["weights.hex"] + words.get("weights_beside.hex", "") == whole
+        memories = {memory.name: mapped(memory, "ecp5").bram for memory in engine_memories(sizes_of(image))}
+        assert memories["weights"] == (2 if beside else 3) and memories.get("weights beside", 0) == 0
+
+    @pytest.mark.parametrize(("target", "reload"), [("rtl", False), ("board.toml", True)])
+    def test_else_never(self, target: str, reload: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        shipped = files("pcedge.export.targets").joinpath("ecp5-25k.toml").read_text()
+        Path("board.toml").write_text(shipped.replace("bram = 56", "bram = 58"))
+        assert lower_for(load_zoo("shuttle"), RtlSize(4, 4, 2, 2), target, reload=reload).tiles_beside == 0
+
+    def test_no_more_than_a_twelfth(self, tmp_path: Path) -> None:
+        """456 of digits' 4,040 tiles would do on 28 blocks."""
+        board = tmp_path / "board.toml"
+        board.write_text(
+            files("pcedge.export.targets").joinpath("ecp5-25k.toml").read_text().replace("bram = 56", "bram = 28")
+        )
+        assert lower_for(load_zoo("digits"), RtlSize(4, 4, 2, 2), str(board)).tiles_beside == 0
 
 
 class TestRates:
