@@ -68,6 +68,30 @@ class Pick:
         return lowest.bit_length() - 1
 
 
+class HeldPick:
+    """Hold who was picked until it has gone, as pc_pick_held does."""
+
+    def __init__(self, pick: Pick) -> None:
+        """Begin with nobody."""
+        #: what has the way before all others comes in the next cycle
+        self.comes = False
+        self._pick = pick
+        self._held: int | None = None
+        self._said = False
+
+    def cycle(self, ask: int, free: bool) -> int | None:
+        """Give who goes in this cycle, in which the way is free or not; pick one of those that ask where none is held."""
+        held, goes = self._held, self._said and free
+        self._said = held is not None and not self.comes and not goes
+        self.comes = False
+        if goes:
+            self._held = None
+            return held
+        if held is None and ask:
+            self._held = self._pick.take(ask)
+        return None
+
+
 def bit_mask(streams: int, having: Callable[[int], bool]) -> int:
     """Give a bit for each stream that has something."""
     return sum(1 << stream for stream in range(streams) if having(stream))

@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Protocol
 
 from pcedge.export.rtl import timing
-from pcedge.export.rtl.clock import Calendar, Pick
+from pcedge.export.rtl.clock import Calendar, HeldPick, Pick
 from pcedge.export.rtl.coded import CodedStream
 from pcedge.export.rtl.timing import Work
 
@@ -70,10 +70,7 @@ class Encoder:
         #: streams whose lane is to end
         self.flushes = 0
         self._free_from = 0
-        #: an interval comes in the next cycle; the stream that was picked to end its lane, and whether it was said
-        self._comes = False
-        self._held: int | None = None
-        self._said = False
+        self._flush = HeldPick(picks["flush"])
         #: streams whose digits wait, and the one that was picked to give them to pc_carry
         self._digits = 0
         self._carried: int | None = None
@@ -90,7 +87,7 @@ class Encoder:
 
     def comes(self, _: None) -> None:
         """Learn that an interval comes in the next cycle."""
-        self._comes = True
+        self._flush.comes = True
 
     def came(self, stream: int) -> None:
         """Take an interval."""
@@ -102,16 +99,11 @@ class Encoder:
 
     def cycle(self, now: int) -> bool:
         """Narrow a range, and give digits to pc_carry."""
-        acted = self._comes or bool(self.flushes)
-        goes = self._said and now >= self._free_from and now not in self._others_ask
-        held, self._said = self._held, self._held is not None and not self._comes and not goes
-        self._comes = False
-        if goes and held is not None:
-            self.flushes &= ~(1 << held)
-            self._narrow(now, held)
-            self._held = None
-        elif held is None and self.flushes:
-            self._held = self._picks["flush"].take(self.flushes)
+        acted = self._flush.comes or bool(self.flushes)
+        flushed = self._flush.cycle(self.flushes, now >= self._free_from and now not in self._others_ask)
+        if flushed is not None:
+            self.flushes &= ~(1 << flushed)
+            self._narrow(now, flushed)
         if self.interval is not None:
             self._narrow(now, self.interval)
             self._free_from = now + timing.RANGE
@@ -160,7 +152,8 @@ class Decoder:
         self.room = self.ready = 0
         #: passes that the tables are asked for
         self.passes: deque[tuple[int, Work]] = deque()
-        self._places, self._calendar, self._loads, self._others_ask = places, calendar, loads, asks
+        self._places, self._calendar, self._others_ask = places, calendar, asks
+        self._load = HeldPick(loads)
         self._begun = sum(1 << s for s, stream in enumerate(coded) if stream.tries)
         self._draining = 0
         self._sizes = [stream.size for stream in coded]
@@ -172,10 +165,6 @@ class Decoder:
         self._loads_left = [2] * streams
         self._loadable = 0
         self._taken = -2
-        #: an interval comes in the next cycle; the stream that was picked to be loaded, and whether it was said
-        self._comes = False
-        self._held: int | None = None
-        self._said = False
         self._searches = [iter(stream.tries) for stream in coded]
         self._events: deque[int] = deque()
         #: the event at work; by stream, tries that are left, and the INTERVAL
@@ -249,7 +238,7 @@ class Decoder:
 
     def comes(self, _: None) -> None:
         """Learn that an interval comes in the next cycle."""
-        self._comes = True
+        self._load.comes = True
 
     def came(self, stream: int) -> None:
         """Try an interval."""
@@ -310,14 +299,9 @@ class Decoder:
 
     def cycle(self, now: int) -> bool:
         """Load a window into the decoder."""
-        goes = self._said and now != self._taken + 1 and now not in self._others_ask
-        held, comes = self._held, self._comes
-        self._said, self._comes = held is not None and not comes and not goes, False
-        acted = comes or held is not None or bool(self._loadable)
-        if goes and held is not None:
-            self._loadable &= ~(1 << held)
-            self._calendar.at(now + timing.TAKEN, self._took, held)
-            self._held = None
-        elif held is None and self._loadable:
-            self._held = self._loads.take(self._loadable)
+        acted = self._load.comes or bool(self._loadable)
+        loads = self._load.cycle(self._loadable, now != self._taken + 1 and now not in self._others_ask)
+        if loads is not None:
+            self._loadable &= ~(1 << loads)
+            self._calendar.at(now + timing.TAKEN, self._took, loads)
         return acted
