@@ -21,17 +21,19 @@ from pcedge.data import load_array, load_data
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import encode_lanes
 from pcedge.export import RtlSize, load_zoo, write_rtl
+from pcedge.export.project.manifest import BUILT_JOBS, RTL
 from pcedge.export.rtl.cycles import CycleModel
-from pcedge.export.rtl.lowering import lower_rtl
+from pcedge.export.rtl.fitting import lower_for
 from pcedge.simulate.rtl import RtlProject
 
 BUILD = Path(__file__).parent.parent / "build/rtl-ladder"
 
-#: circuits of the zoo, and the engine of each
+#: circuits of the zoo, and the engine of each; of one the device that it is exported for, where tiles are logic, and
+#: the jobs that it has room for there
 ENGINES = (
     ("digits", RtlSize(16, 8, 4, 2)), ("digits", RtlSize(4, 2, 2, 1)), ("mnist-16", RtlSize(16, 8, 4, 2)),
     ("mnist-16", RtlSize(64, 16, 16, 2)), ("mnist-850", RtlSize(16, 8, 4, 2)), ("mnist-850", RtlSize(64, 16, 8, 4)),
-    ("mnist-600", RtlSize(64, 32, 8, 4, cores=2)),
+    ("mnist-600", RtlSize(64, 32, 8, 4, cores=2)), ("mnist-16", RtlSize(64, 14, 16, 2), "ecp5-85k", ("encode",)),
 )  # fmt: skip
 
 
@@ -45,18 +47,21 @@ def records_of(name: str, count: int) -> IntArray:
     return test.reshape(len(test), -1).astype(np.int64)
 
 
-def compared(name: str, size: RtlSize, records: IntArray) -> list[list[str]]:
-    """Run every job; give a row for each."""
+def compared(
+    records: IntArray, name: str, size: RtlSize, target: str = RTL, jobs: tuple[str, ...] = BUILT_JOBS
+) -> list[list[str]]:
+    """Run every job that is built; give a row for each."""
     circuit = load_zoo(name)
     engine = ReferenceEngine(circuit)
     words = f"{size.macs} × {size.streams}, {size.lanes}, {size.table_lanes}"
     words += "" if size.cores == 1 else f"; {size.cores} cores"
-    folder = BUILD / f"{name}-{size.macs}-{size.streams}-{size.lanes}-{size.table_lanes}-{size.cores}"
+    words += "" if target == RTL else f"; {target}"
+    folder = BUILD / f"{name}-{size.macs}-{size.streams}-{size.lanes}-{size.table_lanes}-{size.cores}-{target}"
     start = time.perf_counter()
-    project = RtlProject(write_rtl(engine.program, folder, size=size))
+    project = RtlProject(write_rtl(engine.program, folder, size=size, target=target, jobs=jobs))
     hidden = np.where(np.random.default_rng(0).random(records.shape) < 0.1, -1, records)
     coded = encode_lanes(engine, records, size.streams)
-    model = CycleModel(lower_rtl(engine.program, size))
+    model = CycleModel(lower_for(engine.program, size, target, jobs))
     rows = []
     with project.device() as device:
 
@@ -69,12 +74,13 @@ def compared(name: str, size: RtlSize, records: IntArray) -> list[list[str]]:
             )  # fmt: skip
             print(" | ".join(rows[-1]), f"{time.perf_counter() - start:.0f} s", flush=True)
 
-        for of, values in (("likelihood", records), ("with missing", hidden)):
+        for of, values in (("likelihood", records), ("with missing", hidden)) if "likelihood" in jobs else ():
             found, right = np.stack(device.likelihood(values)), np.stack(engine.likelihood(values))
             add("likelihood", int((found != right).any(axis=0).sum()), of)
         lanes = device.encode_lanes(records, size.streams)
         add("encode", sum(a != b for a, b in zip(lanes, coded, strict=True)), "encode")
-        add("decode", int((device.decode_lanes(coded, len(records)) != records).any(axis=1).sum()), "decode")
+        if "decode" in jobs:
+            add("decode", int((device.decode_lanes(coded, len(records)) != records).any(axis=1).sum()), "decode")
     return rows
 
 
@@ -85,8 +91,8 @@ def main() -> None:
     given = parser.parse_args()
     with ProcessPoolExecutor() as pool:
         runs = [
-            pool.submit(compared, name, size, records_of(name, given.records))
-            for name, size in ENGINES if given.only in name
+            pool.submit(compared, records_of(name, given.records), name, *of_engine)
+            for name, *of_engine in ENGINES if given.only in name
         ]  # fmt: skip
     rows = [row for run in runs for row in run.result()]
     if not given.only:

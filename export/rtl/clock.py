@@ -80,7 +80,7 @@ class HeldPick:
         self._said = False
 
     def cycle(self, ask: int, free: bool) -> int | None:
-        """Give who goes in this cycle, in which the way is free or not; pick one of those that ask where none is held."""
+        """Give who goes in this cycle, in which the way is free or not; where none is held, pick one that asks."""
         held, goes = self._held, self._said and free
         self._said = held is not None and not self.comes and not goes
         self.comes = False

@@ -187,10 +187,6 @@ def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | Non
         rows.append([cost.target.name, held.lut, held.ff, held.dsp, held.bram, "" if clock is None else f"{clock:g}"])
     shown.append(table("resources", ["family", "LUT", "FF", "DSP", "block RAM", "MHz"], rows))
     shown += _calibrated(list(cost.areas.values()))
-    if set(cost.built_jobs) < set(BUILT_JOBS):
-        shown.append(
-            "look-up tables and registers are those of an engine with all jobs, of one with fewer there are less"
-        )
     if cost.stage is not None:
         kbit = [f"{name.replace('_', ' ')} {bits / 1000:.3f}" for name, bits in cost.stage.items()]
         shown.append(

@@ -10,6 +10,7 @@ from strategies import TREES, make_circuit, steep
 
 from pcedge.arithmetic import score
 from pcedge.drivers.contract import Job
+from pcedge.drivers.device import Device
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.export import RtlSize, write_rtl
@@ -41,22 +42,27 @@ def some_records(engine: ReferenceEngine, count: int) -> np.ndarray:
     return np.concatenate([engine.sample(count - count // 4, seed=3), any_symbols])
 
 
+def demand_jobs(device: Device, engine: ReferenceEngine, records: np.ndarray) -> int:
+    """Demand the reference's results of every job of a device; give the cycles of encoding."""
+    hidden = np.where(np.random.default_rng(0).random(records.shape) < 0.3, -1, records)
+    assert_array_equal(device.likelihood(hidden), engine.likelihood(hidden))
+    lanes = device.info.streams
+    coded = encode_lanes(engine, records, lanes)
+    assert device.encode_lanes(records, lanes) == coded
+    cycles = device.cycles
+    assert_array_equal(device.decode_lanes(coded, len(records)), records)
+    dice = np.random.default_rng(7)
+    noise = [dice.integers(0, 256, 400, dtype=np.uint8).tobytes() for _ in range(lanes)]
+    found = device.decode_lanes(noise, 2 * lanes, job=Job.SAMPLE)
+    assert_array_equal(found, decode_lanes(engine, noise, 2 * lanes, strict=False))
+    return cycles
+
+
 def all_jobs(project: RtlProject, engine: ReferenceEngine, records: np.ndarray, stalls: tuple[int, int] | None) -> int:
     """Demand the reference's results of every job; give the cycles of encoding."""
-    hidden = np.where(np.random.default_rng(0).random(records.shape) < 0.3, -1, records)
     with project.device(stalls) as device:
         assert device.info.digest == engine.circuit.digest
-        assert_array_equal(device.likelihood(hidden), engine.likelihood(hidden))
-        lanes = device.info.streams
-        coded = encode_lanes(engine, records, lanes)
-        assert device.encode_lanes(records, lanes) == coded
-        cycles = device.cycles
-        assert_array_equal(device.decode_lanes(coded, len(records)), records)
-        dice = np.random.default_rng(7)
-        noise = [dice.integers(0, 256, 400, dtype=np.uint8).tobytes() for _ in range(lanes)]
-        found = device.decode_lanes(noise, 2 * lanes, job=Job.SAMPLE)
-        assert_array_equal(found, decode_lanes(engine, noise, 2 * lanes, strict=False))
-    return cycles
+        return demand_jobs(device, engine, records)
 
 
 def scores(project: RtlProject, engine: ReferenceEngine, records: np.ndarray) -> None:

@@ -12,6 +12,7 @@ import pytest
 from helpers.commands import run
 from helpers.engine import CIRCUITS
 from helpers.nightly import cases
+from helpers.rtl_jobs import demand_jobs
 from helpers.rtl_units import needs_verilator
 from numpy.testing import assert_array_equal
 from strategies import SHARPNESS, TREES, make_circuit, shuffled_order, steep
@@ -19,7 +20,6 @@ from strategies import SHARPNESS, TREES, make_circuit, shuffled_order, steep
 from pcedge.drivers.contract import DIGEST_WORDS, IMAGE_NAMES, Job, Status
 from pcedge.drivers.device import Device
 from pcedge.engines import ReferenceEngine
-from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.errors import FormatError, ToolError, UsageError, WidthError
 from pcedge.export import RtlSize, write_onnx, write_rtl
 from pcedge.export.rtl.capacity import RtlCapacity, capacity_from, capacity_of, rtl_image_words
@@ -54,20 +54,6 @@ def capacity(project: RtlProject) -> RtlCapacity:
     return capacity_from(project.manifest.table["capacity"])
 
 
-def all_jobs(device: Device, engine: ReferenceEngine, records: np.ndarray) -> None:
-    """Demand the reference's results of every job."""
-    hidden = np.where(np.random.default_rng(0).random(records.shape) < 0.3, -1, records)
-    assert_array_equal(device.likelihood(hidden), engine.likelihood(hidden))
-    streams = device.info.streams
-    coded = encode_lanes(engine, records, streams)
-    assert device.encode_lanes(records, streams) == coded
-    assert_array_equal(device.decode_lanes(coded, len(records)), records)
-    dice = np.random.default_rng(7)
-    noise = [dice.integers(0, 256, 300, dtype=np.uint8).tobytes() for _ in range(streams)]
-    found = device.decode_lanes(noise, streams, job=Job.SAMPLE)
-    assert_array_equal(found, decode_lanes(engine, noise, streams, strict=False))
-
-
 def resealed(words: np.ndarray) -> np.ndarray:
     """Give an image that was changed its right CRC."""
     fresh = words[:-1].astype("<u4")
@@ -86,7 +72,7 @@ def test_one_engine_is_every_circuit(project: RtlProject, capacity: RtlCapacity)
                 assert device.cycles == 0
                 assert (device.info.digest, device.info.record) == (circuit.digest, len(circuit.order))
                 assert device.info.floor == circuit.floor
-                all_jobs(device, engine, engine.sample(7, seed=1))
+                demand_jobs(device, engine, engine.sample(7, seed=1))
                 assert_array_equal(device.read_back(len(image)), image)
 
 
@@ -127,7 +113,7 @@ def test_drawn_circuits_through_one_build(seeds: Sequence[int], size: RtlSize, t
             engine, one = ReferenceEngine(circuit), stalled if number % 2 else device
             one.load(rtl_image_words(circuit, room))
             records = np.random.default_rng(number).integers(0, circuit.cardinalities, (9, len(circuit.order)))
-            all_jobs(one, engine, np.concatenate([engine.sample(2 + number % 7, seed=number), records]))
+            demand_jobs(one, engine, np.concatenate([engine.sample(2 + number % 7, seed=number), records]))
 
 
 def test_golden_vectors_and_manifest(project: RtlProject, capacity: RtlCapacity) -> None:
@@ -187,7 +173,7 @@ class TestRefused:
                 device.likelihood(np.zeros((1, 5), dtype=np.int64))
             device.load(right)
             engine = ReferenceEngine(CIRCUITS[1])
-            all_jobs(device, engine, engine.sample(4, seed=1))
+            demand_jobs(device, engine, engine.sample(4, seed=1))
 
     def test_jobs_without_a_circuit_take_their_packets(self, project: RtlProject, capacity: RtlCapacity) -> None:
         row = np.zeros(5, dtype=np.uint32)
