@@ -239,6 +239,7 @@ def totals_of(path: Path, family: str) -> dict[str, int]:
 class Point:
     """Hold a build: what it took, and what it is fitted to."""
 
+    name: str
     family: str
     sizes: Mapping[str, int]
     figures: Mapping[str, Any]
@@ -280,7 +281,7 @@ def fit() -> None:
     for key, figures in found["builds"].items():
         name, family = key.rsplit(" ", 1)
         if family in FAMILIES and "lut" in figures:
-            points.append(Point(family, engines[name], figures))
+            points.append(Point(name, family, engines[name], figures))
     families: dict[str, Any] = {}
     rows = []
     for family in FAMILIES:
@@ -323,7 +324,7 @@ def fit() -> None:
     )
     columns = ["family", "builds", "LUT", "FF", "DSP", "block RAM", "LUT, own family", "FF, own family", "MHz"]
     lines = [
-        f"{len(points)} builds of {len(engines)} engines. LUT and FF: mean relative error of a fit to the two other "
+        f"{len(points)} builds of {len({point.name for point in points})} engines. LUT and FF: mean relative error of a fit to the two other "
         "families; of a fit to the family's other builds. DSP and block RAM are counted: mean relative difference.", "",
         *table(columns, rows),
         "", *_xilinx(found["builds"]),
