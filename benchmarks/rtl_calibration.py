@@ -322,10 +322,13 @@ def fit() -> None:
     FITTED.write_text(
         json.dumps({"sources": found["sources"], "builds": len(points), "families": families}, indent=1) + "\n"
     )
+    names = {point.name for point in points}
+    few = sum(design.name in names and design.jobs != BUILT_JOBS for design in DESIGNS)
     columns = ["family", "builds", "LUT", "FF", "DSP", "block RAM", "LUT, own family", "FF, own family", "MHz"]
     lines = [
-        f"{len(points)} builds of {len({point.name for point in points})} engines. LUT and FF: mean relative error of a fit to the two other "
-        "families; of a fit to the family's other builds. DSP and block RAM are counted: mean relative difference.", "",
+        f"{len(points)} builds of {len(names)} engines, {few} of them for other jobs than {', '.join(BUILT_JOBS)}. LUT "
+        "and FF: mean relative error of a fit to the two other families; of a fit to the family's other builds. DSP and "
+        "block RAM are counted: mean relative difference.", "",
         *table(columns, rows),
         "", *_xilinx(found["builds"]),
     ]  # fmt: skip

@@ -14,14 +14,12 @@ from pcedge.toolchain import open_tools
 from pcedge.toolchain.children import Run, finish
 from pcedge.toolchain.kept import CXX_HEADERS, HEADERS, gather, is_kept, keep, named, read_by, state_of
 
-#: what the wheel's make rules lack, because it was configured without a compiler
+#: what the wheel's make rules lack, because it was configured without a compiler; and all as one file: each of a few
+#: would read the same headers, which takes longer than what is in them
 _MAKE = (
     "CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20", "CFG_CXXFLAGS_COROUTINES=-fcoroutines",
-    "CFG_LDLIBS_THREADS=-pthread",
+    "CFG_LDLIBS_THREADS=-pthread", "VM_PARALLEL_BUILDS=0",
 )  # fmt: skip
-
-#: one file of all: each of a few files would read the same headers, which takes longer than what is in them
-_ONE_FILE = "VM_PARALLEL_BUILDS=0"
 
 #: flags for sources of ours, where every warning is an error, and for netlists, which are full of them
 STRICT, LENIENT = ("-Wall", "-Wno-DECLFILENAME"), ("-Wno-lint", "-Wno-fatal")
@@ -86,7 +84,7 @@ def build(
     executable.unlink(missing_ok=True)
     variables = _variables(program[0])
     rules = [
-        *_MAKE, _ONE_FILE, f"CXX={cxx}", f"LINK={cxx}", f"PYTHON3={sys.executable}", f"OPT_FAST={optimise}",
+        *_MAKE, f"CXX={cxx}", f"LINK={cxx}", f"PYTHON3={sys.executable}", f"OPT_FAST={optimise}",
     ]  # fmt: skip
     if cache := shutil.which("ccache"):
         rules.append(f"OBJCACHE={cache}")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -91,6 +92,7 @@ def test_another_master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     for name, value in {
         "VERILATOR_ROOT": str(root), "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "MAKEFLAGS": " ".join(f'"{word}"' if " " in word else word for word in _MAKE), "PCEDGE_BENCH": str(tmp_path),
+        "OBJCACHE": shutil.which("ccache") or "",
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), *filter(None, sys.path)]),
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)

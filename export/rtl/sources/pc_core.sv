@@ -294,8 +294,10 @@ module pc_core #(
   logic symbols_empty, frame, finds;
   logic [PC_STREAMS-1:0] dropping;
   // words that come when no job takes them are the next one's
-  wire takes_records = busy && (job_now == LIKELIHOOD || job_now == ENCODE || job_now == JOB_SCORE ||
-                                (HAS_PACK != 0 && job_now == JOB_PACK));
+  logic takes_now;
+  always_ff @(posedge clk)
+    if (start) takes_now <= works && (starts_likelihood || starts_encoding || starts_packing);
+  wire takes_records = busy && takes_now;
   logic [VARIABLE_BITS-1:0] found_variable;
   logic [SYMBOL_BITS-1:0] found_symbol;
   logic [PC_STREAM_BITS-1:0] finds_stream;

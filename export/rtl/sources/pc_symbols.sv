@@ -74,8 +74,9 @@ module pc_symbols #(
   // a record that has begun is one of those that are not done; the next one is too if none is at work, or there are more
   logic [PC_STREAMS-1:0] due, in_chosen, out_chosen;
   always_comb for (int s = 0; s < PC_STREAMS; s = s + 1) due[s] = more[2*s+1] || (more[2*s] && !full_here[s]);
+  localparam bit TAKES = HAS_LIKELIHOOD != 0 || HAS_ENCODE != 0;  // a decoder alone takes no records
   wire [PC_STREAMS-1:0] wants =
-      gives_now ? '0 : dropping & in_valid | ~dropping & ~full_other & due & (in_valid | filling);
+      gives_now || !TAKES ? '0 : dropping & in_valid | ~dropping & ~full_other & due & (in_valid | filling);
   // one is picked, its word is taken in the next cycle and stored in the one behind
   logic in_some;
   logic [PC_STREAM_BITS-1:0] in_place;
