@@ -326,9 +326,9 @@ def fit() -> None:
     few = sum(design.name in names and design.jobs != BUILT_JOBS for design in DESIGNS)
     columns = ["family", "builds", "LUT", "FF", "DSP", "block RAM", "LUT, own family", "FF, own family", "MHz"]
     lines = [
-        f"{len(points)} builds of {len(names)} engines, {few} of them for other jobs than {', '.join(BUILT_JOBS)}. LUT "
-        "and FF: mean relative error of a fit to the two other families; of a fit to the family's other builds. DSP and "
-        "block RAM are counted: mean relative difference.", "",
+        f"{len(points)} builds of {len(names)} engines, {few} of them for other jobs than {', '.join(BUILT_JOBS)}. "
+        "LUT and FF: mean relative error of a fit to the two other families; of a fit to the family's other builds. "
+        "DSP and block RAM are counted: mean relative difference.", "",
         *table(columns, rows),
         "", *_xilinx(found["builds"]),
     ]  # fmt: skip

@@ -33,14 +33,16 @@ def plain_compiler() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[RtlProject, ReferenceEngine]:
-    """Compile the engine of the shipped digits."""
+@pytest.fixture(scope="class")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RtlProject, ReferenceEngine]]:
+    """Compile the engine of the shipped digits as users have it: it is run for long."""
     circuit = load_zoo("digits")
     folder = write_rtl(circuit, tmp_path_factory.mktemp("rtl") / "digits", size=RtlSize(16, 8, 4, 2))
-    project = RtlProject(folder)
-    project.compile()
-    return project, ReferenceEngine(circuit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pcedge.simulate.rtl.OPTIMISE", "-O1")
+        project = RtlProject(folder)
+        project.compile()
+        yield project, ReferenceEngine(circuit)
 
 
 class TestDigits:
