@@ -178,7 +178,6 @@ module pc_vector_unit #(
   );
 
   // ---- operands. Entry by entry, lane 0 multiplies
-  localparam int PRODUCT_BITS = 2 * PC_STATE_BITS;
   wire by_entry = HAS_LISTS != 0 && (read_2.kind == KIND_LIST || read_2.kind == KIND_GATHER);
   wire [PC_STATE_BITS-1:0] entry_value =
       read_2.none ? '0 : PC_STATE_BITS'(row_data >> (32'(read_2.chosen) * PC_STATE_BITS));
@@ -234,8 +233,10 @@ module pc_vector_unit #(
       wire [COEFFICIENT_BITS-1:0] right = !is_list_3 && y_nothing[l] ? '0 : coefficient;
       assign multiplied = PC_VECTOR_BITS'(left) * PC_VECTOR_BITS'(right);
     end else begin : g_other
-      assign multiplied =
-          PC_VECTOR_BITS'(PRODUCT_BITS'(y_nothing[l] ? '0 : m) * PRODUCT_BITS'(x_nothing[l] ? '0 : n));
+      // each as wide as it is: of a choice within the product yosys makes a wider multiplier
+      wire [PC_STATE_BITS-1:0] left = x_nothing[l] ? '0 : n;
+      wire [PC_STATE_BITS-1:0] right = y_nothing[l] ? '0 : m;
+      assign multiplied = PC_VECTOR_BITS'(left) * PC_VECTOR_BITS'(right);
     end
     always_ff @(posedge clk) begin
       product[l*PC_VECTOR_BITS+:PC_VECTOR_BITS] <= HAS_ALIGN == 0 || read_3.kind != KIND_ALIGN ? multiplied
