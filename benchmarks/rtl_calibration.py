@@ -95,6 +95,7 @@ DESIGNS = tuple(
         ("small", (8, 4, 4, 2), "encode pack"),
         ("nltcs", (8, 6, 4, 2), "likelihood encode decode sample score pack unpack"),
         ("digits", (4, 4, 2, 2), "encode decode pack unpack"), ("small", (4, 4, 2, 1), "decode unpack"),
+        ("mnist-16", (64, 10, 16, 2), "encode"), ("mnist-600", (32, 24, 8, 4), "decode"),
     )
 )  # fmt: skip
 
@@ -118,7 +119,8 @@ def circuit_of(name: str) -> IntegerCircuit:
 def designs(options: argparse.Namespace) -> Iterator[tuple[Design, str]]:
     """List what is to be built, designs that are small first in every family."""
     for design in DESIGNS:
-        for family in [*FAMILIES, *(["xilinx"] if design.jobs == BUILT_JOBS else [])]:
+        families = [*FAMILIES, *(["xilinx"] if design.jobs == BUILT_JOBS else [])]
+        for family in ["ecp5"] if design.circuit.startswith("mnist") else families:  # no device of others has them
             if options.only in design.name and options.family in ("", family):
                 yield design, family
 

@@ -52,6 +52,10 @@ class AreaEstimate:
         """Give what is taken, by resource."""
         return {name: getattr(self, name) for name in RESOURCES}
 
+    def missing(self, held: Mapping[str, int]) -> list[str]:
+        """List the resources of which a device that holds so much has too little."""
+        return [name for name, amount in self.total.items() if amount is not None and amount > held[name]]
+
 
 def estimate_area(size: Mapping[str, int], family: str) -> AreaEstimate:
     """Estimate what an engine takes of a device of a family."""

@@ -9,7 +9,7 @@ from typing import Any
 from pcedge.export.open_target import OpenTarget, find_open_target
 from pcedge.export.project.manifest import BUILT_JOBS, RTL
 from pcedge.export.project.prediction import stage_of
-from pcedge.export.rtl.area import AreaEstimate, estimate_area, multipliers
+from pcedge.export.rtl.area import RESOURCES, AreaEstimate, estimate_area, multipliers
 from pcedge.export.rtl.cycles import cycles_per_symbol
 from pcedge.export.rtl.fitting import lower_for
 from pcedge.export.rtl.memories import BLOCKS, Memory, engine_memories, mapped
@@ -84,8 +84,7 @@ class RtlCost:
                 name: None if amount is None or not device[name] else 100 * amount / device[name]
                 for name, amount in area.total.items()
             }
-            missing = [name for name, amount in area.total.items() if amount is not None and amount > device[name]]
-            result |= {"device": device, "share": share, "missing": missing}
+            result |= {"device": device, "share": share, "missing": area.missing(device)}
         return result
 
 
@@ -113,3 +112,25 @@ def estimate_rtl(
         engine_memories(sizes), image.rows * size.lanes, {family: estimate_area(sizes, family) for family in families},
         None if stage_of(image.circuit) is None else stage_tables(image.circuit).memory_bits,
     )  # fmt: skip
+
+
+def missing_of(
+    source: IntegerCircuit | Program, size: RtlSize, target: str, jobs: Sequence[str] = BUILT_JOBS, harden: str = "none"
+) -> list[str]:
+    """List the resources of which a device has too little for an engine, by the estimate; none of `rtl`.
+
+    Args:
+        source: a structured-decomposable integer circuit, or its program.
+        size: of the engine.
+        target: `rtl`, or a device of the open flow.
+        jobs: what the engine is built for.
+        harden: one of `size.LEVELS`; what it takes itself is not counted.
+
+    Raises:
+        UsageError: the engine cannot hold the circuit, or no device has that name.
+    """
+    if target == RTL:
+        return []
+    device = find_open_target(target)
+    sizes = sizes_of(lower_for(source, size, target, jobs, harden=harden))
+    return estimate_area(sizes, device.family).missing({name: getattr(device.resources, name) for name in RESOURCES})

@@ -21,12 +21,13 @@ LEAST_SHARE = 12
 
 def lower_for(
     source: IntegerCircuit | Program, size: RtlSize, target: str, jobs: Sequence[str] = BUILT_JOBS, *,
-    reload: bool = False,
+    reload: bool = False, harden: str = "none",
 ) -> RtlImage:  # fmt: skip
     """Lower a circuit for a target.
 
     On a device with too few multipliers for its own products an engine shares one. Where block RAM is too little, and
-    the last few tiles of weights take a row of blocks for themselves, they are put in logic (docs/rtl.md, Sizes).
+    the last few tiles of weights take a row of blocks for themselves, they are put in logic (docs/rtl.md, Sizes); but
+    not of an engine whose memories are loaded or hardened, which have other ports, or wider words, than are counted.
 
     Args:
         source: a structured-decomposable integer circuit, or its program.
@@ -34,6 +35,7 @@ def lower_for(
         target: `rtl`, or a device of the open flow.
         jobs: what the engine is built for.
         reload: whether its memories are loaded.
+        harden: one of `size.LEVELS`.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
@@ -50,7 +52,7 @@ def lower_for(
         return image
     if not (chosen or image.shared_product) and sum(multipliers(sizes_of(image)).values()) > device.resources.dsp:
         image = lower_rtl(source, replace(size, shared_product=True), jobs=jobs)
-    return image if reload else _beside(image, device.family, device.resources.bram)
+    return image if reload or harden != "none" else _beside(image, device.family, device.resources.bram)
 
 
 def _beside(image: RtlImage, family: str, blocks: int) -> RtlImage:

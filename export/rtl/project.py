@@ -95,7 +95,7 @@ def plan_rtl(
         raise UsageError(f"a reloadable engine must have all jobs, {', '.join(BUILT_JOBS)}, got {', '.join(jobs)}")
     if reload and size.cores > 1:
         raise UsageError(f"a reloadable engine must have one core, got {size.cores}: cores share memories by reading")
-    image = lower_for(engine.program, size, target, jobs, reload=reload)
+    image = lower_for(engine.program, size, target, jobs, reload=reload, harden=harden)
     size = image.size
     capacity = capacity_of([engine.program, *fit], size, jobs) if reload else None
     given = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pcedge.drivers.contract import MOST_STREAMS
 from pcedge.drivers.size import tile_of
 from pcedge.errors import UsageError
-from pcedge.export.open_target import find_open_target
+from pcedge.export.open_target import is_open_target
 
 #: levels of hardening, and what each protects (docs/hardening.md)
 LEVELS = {
@@ -96,10 +96,4 @@ def size_for(
 
 def is_rtl_target(target: str) -> bool:
     """Tell whether a target is `rtl`, or a device of the open flow, which implies it."""
-    if target == "rtl":
-        return True
-    try:
-        find_open_target(target)
-    except UsageError:
-        return False
-    return True
+    return target == "rtl" or is_open_target(target)

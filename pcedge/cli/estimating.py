@@ -158,7 +158,11 @@ def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | Non
         for name, cycles in cost.cycles_per_symbol.items()
     ]
     at = "" if clock is None else f"; {clock:g} MHz are asked"
-    shown.append(table(f"cycles, as simulation counts them{at}", ["job", "a symbol", "a record", "symbols/s"], rows))
+    shown.append(
+        table(
+            f"cycles of a long run, as simulation counts them{at}", ["job", "a symbol", "a record", "symbols/s"], rows
+        )
+    )
     shown.append(f"multipliers: {in_words(cost.multipliers)}")
     families = list(cost.areas)
     rows = [

@@ -252,6 +252,7 @@ def _export_rtl(
     """Write the engine in SystemVerilog; `fit` is None where its memories are read-only."""
     from pcedge.export.project.directory import staged
     from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB
+    from pcedge.export.rtl.costs import missing_of
     from pcedge.export.rtl.project import plan_rtl
     from pcedge.toolchain.building import hardened_top
 
@@ -265,6 +266,10 @@ def _export_rtl(
         "memories": "baked" if fit is None else "reload", "built_jobs": [job for job in EVERY_JOB if job in built],
         "harden": harden,
     }  # fmt: skip
+    if fit is None:
+        result["missing"] = missing = missing_of(circuit, size, target, built, harden)
+        if missing:
+            announce(f"by the estimate {target} has too little of: {', '.join(missing)}; pcedge estimate has more")
     made: list[str] = []
     # A project that is there has the source that it says it has: hardening takes a while, and may be interrupted.
     with staged(plan, out, made) as folder:

@@ -58,13 +58,21 @@ class TestJobs:
             all_jobs(project, engine, some_records(engine, count), None)
         damage_is_said(project, engine, some_records(engine, 12))
 
-    def test_tiles_in_logic_are_those_of_block_ram(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Of the memory that two cores read, and of the third's own; the end of the tiles is read in every record."""
+    @pytest.mark.parametrize("to_a_power", [False, True])
+    def test_tiles_in_logic_are_those_of_block_ram(
+        self, to_a_power: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of the memory that two cores read, and of the third's own; the end of the tiles is read in every record.
+
+        Where the words before them are a power of two, these have one bit less of address.
+        """
 
         def beside(*given: object, **named: object) -> RtlImage:
             image = lower_for(*given, **named)
-            assert len(image.tiles) % 16
-            return replace(image, tiles_beside=len(image.tiles) % 16)
+            tiles = len(image.tiles)
+            words = tiles % 16 if not to_a_power else tiles - (1 << (tiles.bit_length() - 1))
+            assert words
+            return replace(image, tiles_beside=words)
 
         monkeypatch.setattr("pcedge.export.rtl.project.lower_for", beside)
         circuit, jobs = drawn(4, "wide", True), ("likelihood", "encode")

@@ -16,10 +16,11 @@ module pc_rom #(
     input  logic [ADDRESS_BITS-1:0] address,
     output logic [       WIDTH-1:0] data
 );
+  localparam int MEMORY_BITS = WORDS - BESIDE > 1 ? $clog2(WORDS - BESIDE) : 1;
   logic [WIDTH-1:0] memory[WORDS-BESIDE];
   initial $readmemh(FILE, memory);
   logic [WIDTH-1:0] out;
-  always_ff @(posedge clk) out <= memory[address];
+  always_ff @(posedge clk) out <= memory[address[MEMORY_BITS-1:0]];
   if (BESIDE == 0) begin : g_all
     always_ff @(posedge clk) data <= out;
   end else begin : g_beside

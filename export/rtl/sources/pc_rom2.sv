@@ -17,12 +17,13 @@ module pc_rom2 #(
     input  logic [ADDRESS_BITS-1:0] address_1,
     output logic [       WIDTH-1:0] data_1
 );
+  localparam int MEMORY_BITS = WORDS - BESIDE > 1 ? $clog2(WORDS - BESIDE) : 1;
   logic [WIDTH-1:0] memory[WORDS-BESIDE];
   initial $readmemh(FILE, memory);
   logic [WIDTH-1:0] out_0, out_1;
   always_ff @(posedge clk) begin
-    out_0 <= memory[address_0];
-    out_1 <= memory[address_1];
+    out_0 <= memory[address_0[MEMORY_BITS-1:0]];
+    out_1 <= memory[address_1[MEMORY_BITS-1:0]];
   end
   if (BESIDE == 0) begin : g_all
     always_ff @(posedge clk) {data_1, data_0} <= {out_1, out_0};

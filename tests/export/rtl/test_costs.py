@@ -137,12 +137,18 @@ class TestTilesInLogic:
         memories = {memory.name: mapped(memory, "ecp5").bram for memory in engine_memories(sizes_of(image))}
         assert memories["weights"] == (2 if beside else 3) and memories.get("weights beside", 0) == 0
 
-    @pytest.mark.parametrize(("target", "reload"), [("rtl", False), ("board.toml", True)])
-    def test_else_never(self, target: str, reload: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(
+        ("target", "reload", "harden"),
+        [("rtl", False, "none"), ("board.toml", True, "none"), ("board.toml", False, "tmr")],
+    )
+    def test_else_never(
+        self, target: str, reload: bool, harden: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.chdir(tmp_path)
         shipped = files("pcedge.export.targets").joinpath("ecp5-25k.toml").read_text()
         Path("board.toml").write_text(shipped.replace("bram = 56", "bram = 58"))
-        assert lower_for(load_zoo("shuttle"), RtlSize(4, 4, 2, 2), target, reload=reload).tiles_beside == 0
+        image = lower_for(load_zoo("shuttle"), RtlSize(4, 4, 2, 2), target, reload=reload, harden=harden)
+        assert image.tiles_beside == 0
 
     def test_no_more_than_a_twelfth(self, tmp_path: Path) -> None:
         """456 of digits' 4,040 tiles would do on 28 blocks."""
