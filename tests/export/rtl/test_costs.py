@@ -203,6 +203,21 @@ class TestEstimate:
         assert told["resources"]["device"] == {"lut": 24288, "ff": 24288, "dsp": 28, "bram": 56}
         assert told["resources"]["missing"] == ["dsp"]
         assert set(told["resources"]["errors"]) == {"lut", "ff", "dsp", "bram", "fmax_mhz"}
+        # export says so too, and exports
+        done = run("export", *words[1:], "--out", tmp_path / "p", "--json")
+        assert (done.exit_code, json.loads(done.stdout)["missing"]) == (0, ["dsp"])
+        assert "by the estimate ecp5-25k has too little of: dsp; pcedge estimate has more" in done.stderr
+        done = run("export", *words[1:2], "--target", "ecp5-85k", "--out", tmp_path / "p", "--json")
+        assert json.loads(done.stdout)["missing"] == [] and "too little" not in done.stderr
+
+    def test_a_target_file_that_breaks_a_rule(self, tmp_path: Path) -> None:
+        """It is of RTL all the same, and what is wrong in it is said."""
+        board = tmp_path / "board.toml"
+        shipped = files("pcedge.export.targets").joinpath("ecp5-25k.toml").read_text()
+        board.write_text(shipped.replace("bram = 56", 'bram = "x"'))
+        done = run("estimate", "digits", "--target", board, "--jobs", "encode")
+        assert done.exit_code == 2
+        assert "bram of resources must be a whole number in 0..1000000000, got 'x'" in " ".join(done.output.split())
 
     def test_of_some_jobs(self, tmp_path: Path) -> None:
         circuit = small()
