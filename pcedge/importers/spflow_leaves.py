@@ -224,7 +224,8 @@ def histogram_table(content: Histogram, at: str, budget: MemoryBudget) -> FloatA
         raise FormatError(
             "import-leaf", f"{at}: symbols must be in 0..{MAX_SYMBOLS - 1}, the breaks run {breaks[0]}..{breaks[-1]}"
         )
-    budget.take(8 * int(breaks[-1]))
+    # an eighth more than the numbers: what else the reader holds must not be what has no room
+    budget.take(9 * int(breaks[-1]))
     widths = np.diff(np.concatenate([[0], np.asarray(breaks, dtype=np.int64)]))
     return np.repeat(np.concatenate([[0.0], content.densities]), widths)
 
