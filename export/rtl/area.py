@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from pcedge.arithmetic import ceil_div, ceil_log2
+from pcedge.export.open_target import Fabric
 from pcedge.export.rtl.memories import Memory, engine_memories, mapped
 from pcedge.export.rtl.timing import writer_places
 
@@ -52,9 +53,9 @@ class AreaEstimate:
         """Give what is taken, by resource."""
         return {name: getattr(self, name) for name in RESOURCES}
 
-    def missing(self, held: Mapping[str, int]) -> list[str]:
+    def missing(self, held: Fabric) -> list[str]:
         """List the resources of which a device that holds so much has too little."""
-        return [name for name, amount in self.total.items() if amount is not None and amount > held[name]]
+        return [name for name, amount in self.total.items() if amount is not None and amount > getattr(held, name)]
 
 
 def estimate_area(size: Mapping[str, int], family: str) -> AreaEstimate:

@@ -9,7 +9,7 @@ from typing import Any
 from pcedge.export.open_target import OpenTarget, find_open_target
 from pcedge.export.project.manifest import BUILT_JOBS, RTL
 from pcedge.export.project.prediction import stage_of
-from pcedge.export.rtl.area import RESOURCES, AreaEstimate, estimate_area, multipliers
+from pcedge.export.rtl.area import AreaEstimate, estimate_area, multipliers
 from pcedge.export.rtl.cycles import cycles_per_symbol
 from pcedge.export.rtl.fitting import lower_for
 from pcedge.export.rtl.memories import BLOCKS, Memory, engine_memories, mapped
@@ -84,7 +84,7 @@ class RtlCost:
                 name: None if amount is None or not device[name] else 100 * amount / device[name]
                 for name, amount in area.total.items()
             }
-            result |= {"device": device, "share": share, "missing": area.missing(device)}
+            result |= {"device": device, "share": share, "missing": area.missing(self.target.resources)}
         return result
 
 
@@ -133,4 +133,4 @@ def missing_of(
         return []
     device = find_open_target(target)
     sizes = sizes_of(lower_for(source, size, target, jobs, harden=harden))
-    return estimate_area(sizes, device.family).missing({name: getattr(device.resources, name) for name in RESOURCES})
+    return estimate_area(sizes, device.family).missing(device.resources)

@@ -57,6 +57,15 @@ def small() -> IntegerCircuit:
     return quantize(make_circuit(4, 7, 5, 9, "random", 0.3), QuantizationConfig(6, 10, 12, "wide", tails=True))
 
 
+def board_of(folder: Path, blocks: object) -> Path:
+    """Write the file of a device that is an ECP5-25 but for its block RAMs."""
+    shipped = files("pcedge.export.targets").joinpath("ecp5-25k.toml").read_text()
+    assert "bram = 56" in shipped
+    board = folder / "board.toml"
+    board.write_text(shipped.replace("bram = 56", f"bram = {blocks}"))
+    return board
+
+
 def top_of(memories: tuple[Memory, ...], folder: Path) -> Path:
     """Write a top with every memory, of the engine's sources, and its image."""
     dice = np.random.default_rng(3)
@@ -125,10 +134,7 @@ class TestTilesInLogic:
 
     @pytest.mark.parametrize(("blocks", "beside"), [(59, 0), (58, 72), (57, 0)])
     def test_where_block_ram_is_too_little(self, blocks: int, beside: int, tmp_path: Path) -> None:
-        shipped = files("pcedge.export.targets").joinpath("ecp5-25k.toml").read_text()
-        board = tmp_path / "board.toml"
-        board.write_text(shipped.replace("bram = 56", f"bram = {blocks}"))
-        image = lower_for(load_zoo("shuttle"), RtlSize(4, 4, 2, 2), str(board))
+        image = lower_for(load_zoo("shuttle"), RtlSize(4, 4, 2, 2), str(board_of(tmp_path, blocks)))
         assert (len(image.tiles), image.tiles_beside) == (1096, beside)
         words = hex_files(image)
         assert ("weights_beside.hex" in words) == bool(beside)
@@ -145,18 +151,13 @@ class TestTilesInLogic:
         self, target: str, reload: bool, harden: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        shipped = files("pcedge.export.targets").joinpath("ecp5-25k.toml").read_text()
-        Path("board.toml").write_text(shipped.replace("bram = 56", "bram = 58"))
+        board_of(tmp_path, 58)
         image = lower_for(load_zoo("shuttle"), RtlSize(4, 4, 2, 2), target, reload=reload, harden=harden)
         assert image.tiles_beside == 0
 
     def test_no_more_than_a_twelfth(self, tmp_path: Path) -> None:
         """456 of digits' 4,040 tiles would do on 28 blocks."""
-        board = tmp_path / "board.toml"
-        board.write_text(
-            files("pcedge.export.targets").joinpath("ecp5-25k.toml").read_text().replace("bram = 56", "bram = 28")
-        )
-        assert lower_for(load_zoo("digits"), RtlSize(4, 4, 2, 2), str(board)).tiles_beside == 0
+        assert lower_for(load_zoo("digits"), RtlSize(4, 4, 2, 2), str(board_of(tmp_path, 28))).tiles_beside == 0
 
 
 class TestRates:
@@ -212,10 +213,7 @@ class TestEstimate:
 
     def test_a_target_file_that_breaks_a_rule(self, tmp_path: Path) -> None:
         """It is of RTL all the same, and what is wrong in it is said."""
-        board = tmp_path / "board.toml"
-        shipped = files("pcedge.export.targets").joinpath("ecp5-25k.toml").read_text()
-        board.write_text(shipped.replace("bram = 56", 'bram = "x"'))
-        done = run("estimate", "digits", "--target", board, "--jobs", "encode")
+        done = run("estimate", "digits", "--target", board_of(tmp_path, '"x"'), "--jobs", "encode")
         assert done.exit_code == 2
         assert "bram of resources must be a whole number in 0..1000000000, got 'x'" in " ".join(done.output.split())
 
