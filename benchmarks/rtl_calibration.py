@@ -1,10 +1,11 @@
 """Synthesise engines in SystemVerilog of many sizes, circuits and families, and fit `pcedge estimate` to them.
 
 A build takes minutes. Its figures are kept in rtl_calibration.json by the digest of the engine's sources and of the
-build, so that a run that was stopped goes on; `--only NAME`, `--family NAME`. `--place` places and routes those of few
-tables on ECP5-25 and Gowin for their clock. `--fit` writes export/rtl/calibration.json and the section of the results,
-of the builds that are there. `--scripts DIR` writes what yosys reads, a folder a build, for another machine, where
-`run.sh` there runs as many at a time as it has processors, and `--read DIR` takes the counts of cells from there.
+build, so that a run that was stopped goes on; `--only NAME`, `--family NAME`. `--place` places and routes those of
+ECP5, without pins, and of Gowin for their clock. `--fit` writes export/rtl/calibration.json and the section of the
+results, of the builds that are there. `--scripts DIR` writes what yosys and nextpnr-ecp5 read, a folder a build, for
+another machine, where `run.sh` there runs as many at a time as it has processors, and `--read DIR` takes the counts of
+cells and the clocks from there.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.toolchain import open_tools
 from pcedge.toolchain.building import TOP, rtl_sources
 from pcedge.toolchain.netlists import amounts
-from pcedge.toolchain.open_flow import place_and_route, synthesize
+from pcedge.toolchain.open_flow import place_and_route, placement, synthesize
+from pcedge.toolchain.timing_reports import read_report
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -177,21 +179,22 @@ def place(design: Design, family: str) -> None:
     """Place and route a design between registers."""
     project = project_of(design)
     target = find_open_target(FAMILIES[family])
-    out = project / "build" / f"{family}-placed"
-    netlist = synthesize(rtl_sources(project), TOP, target, out, fenced=True)
-    timing = place_and_route(netlist, target, out)
+    fenced = family != "ecp5"  # which alone is placed without pins
+    out = project / "build" / (f"{family}-fenced" if fenced else family)
+    netlist = synthesize(rtl_sources(project), TOP, target, out, fenced=fenced)
+    timing = place_and_route(netlist, target, out, out_of_context=not fenced)
     keep(design.name, family, {"fmax_mhz": round(timing.fmax_mhz, 2)}, sources_digest())
 
 
 #: names the file beside the scripts that has the digest of the sources they are of
 SOURCES = "sources.sha256"
 
-#: how another machine runs the scripts: yosys by its name, or what YOSYS says
+#: how another machine runs the scripts: tools by their names, or what YOSYS and NEXTPNR say
 RUN = """#!/bin/sh
-# Needs yosys 0.70, as pip install pyosys==0.70 brings it; YOSYS names another command.
+# Needs yosys 0.70, as pip install pyosys==0.70 brings it, and nextpnr-ecp5; YOSYS and NEXTPNR name other commands.
 cd "$(dirname "$0")"
-export YOSYS="${YOSYS:-yosys}"
-ls -d */ | xargs -P "$(nproc)" -I{} sh -c 'cd {}inputs && $YOSYS -s ../synthesis.ys > ../synthesis.log 2>&1'
+export YOSYS="${YOSYS:-yosys}" NEXTPNR="${NEXTPNR:-nextpnr-ecp5}"
+ls -d */ | xargs -P "$(nproc)" -I{} sh {}build.sh
 """
 
 
@@ -207,16 +210,26 @@ def write_scripts(design: Design, family: str, folder: Path) -> None:
                  "xilinx": "synth_xilinx -flatten -family xc7"}[family]  # fmt: skip
     lines = [f"read_verilog -sv -defer {names}", f"hierarchy -check -top {TOP}", f"{synthesis} -top {TOP}",
              "tee -q -o ../stat.json stat -json", ""]  # fmt: skip
+    commands = ['cd "$(dirname "$0")/inputs"', "$YOSYS -s ../synthesis.ys > ../synthesis.log 2>&1", ""]
+    if family == "ecp5":
+        lines.insert(-1, "write_json netlist.json")
+        words = placement(find_open_target(FAMILIES[family]), out_of_context=True)
+        commands.insert(-1, f"$NEXTPNR {' '.join(words)} > ../routed.log 2>&1")
     (out / "synthesis.ys").write_text("\n".join(lines))
+    (out / "build.sh").write_text("\n".join(commands))
     (folder / "run.sh").write_text(RUN)
     (folder / SOURCES).write_text(sources_digest() + "\n")
 
 
 def read_scripts(design: Design, family: str, folder: Path) -> None:
-    """Take the cells that another machine counted."""
-    path = folder / f"{design.name}_{family}" / "stat.json"
-    if path.exists():
-        keep(design.name, family, totals_of(path, family), (folder / SOURCES).read_text().strip())
+    """Take the cells that another machine counted, and the clock of what it placed."""
+    out = folder / f"{design.name}_{family}"
+    sources = (folder / SOURCES).read_text().strip()
+    if (path := out / "stat.json").exists():
+        keep(design.name, family, totals_of(path, family), sources)
+    if (path := out / "report.json").exists():
+        clocks = [clock.fmax_mhz for clock in read_report(path).clocks]
+        keep(design.name, family, {"fmax_mhz": round(min(clocks), 2)}, sources)
 
 
 def totals_of(path: Path, family: str) -> dict[str, int]:

@@ -212,7 +212,7 @@ def place_with_seeds(
     runs: dict[int, Run] = {}
     states: dict[int, str] = {}
     for seed in dict.fromkeys(seeds):
-        words = _placement(target, asked, seed, out_of_context, bool(pins))
+        words = placement(target, asked, seed, out_of_context=out_of_context, pins=bool(pins))
         options = {"words": words, "pins": pins, "tool": tool}
         place = folder / f"seed-{seed}"
         states[seed] = state_of([netlist.json], options)
@@ -352,8 +352,12 @@ def _script(
     return "\n".join(lines) + "\n"
 
 
-def _placement(target: OpenTarget, asked: float, seed: int, out_of_context: bool, pins: bool) -> list[str]:
-    """Give the words of nextpnr."""
+def placement(
+    target: OpenTarget, frequency_mhz: float | None = None, seed: int = 1, *, out_of_context: bool = False,
+    pins: bool = False,
+) -> list[str]:  # fmt: skip
+    """Give the words of nextpnr in a folder with `netlist.json`, beside which it leaves its report a level up."""
+    asked = target.frequency_mhz if frequency_mhz is None else frequency_mhz
     words = ["--json", "netlist.json", "--report", "../report.json", "--freq", f"{asked:g}", "--seed", str(seed)]
     words += ["--timing-allow-fail", "--detailed-timing-report"]
     routed, file = f"../{_ROUTED[target.family]}", _pins_file(target)

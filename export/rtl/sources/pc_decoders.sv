@@ -61,6 +61,15 @@ module pc_decoders #(
   logic [PC_STREAMS*4-1:0] beyond;  // zeros that were taken behind the lane's end
   always_comb
     for (int s = 0; s < PC_STREAMS; s = s + 1) whole[s] = have[2*s+:2] == 2'(BYTES) || ended[s];
+  // Moves bytes up. A choice and not a shift, for of all streams' shifts yosys makes one, with a row of selectors before it.
+  function automatic logic [P-1:0] moved(input logic [P-1:0] bytes, input logic [1:0] used);
+    case (used)
+      2'd0: moved = bytes;
+      2'd1: moved = bytes << 8;
+      2'd2: moved = bytes << 16;
+      default: moved = bytes << 24;
+    endcase
+  endfunction
   logic load, load_held, load_waits;
   logic [PC_STREAMS-1:0] load_chosen, loadable;
   always_ff @(posedge clk) loadable <= rst || start ? '0 : begun & ~loaded & ~loading & whole;
@@ -191,7 +200,7 @@ module pc_decoders #(
       end
       if (load && load_chosen[s]) loading[s] <= 1'b1;
       if (took && PC_STREAM_BITS'(s) == took_stream) begin
-        window[s*P+:P] <= window[s*P+:P] << {took_used, 3'd0};
+        window[s*P+:P] <= moved(window[s*P+:P], took_used);
         if (took_used > have[2*s+:2]) begin
           have[2*s+:2] <= '0;
           if (beyond[4*s+:4] < 4'd12) beyond[4*s+:4] <= beyond[4*s+:4] + 4'(took_used - have[2*s+:2]);
