@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 from helpers.units import UNITS
+from strategies import make_circuit
 
 from pcedge.errors import MissingToolError
+from pcedge.export import RtlSize, write_rtl
 from pcedge.export.open_target import find_open_target
+from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.toolchain import open_tools
+from pcedge.toolchain.building import rtl_sources
+from pcedge.toolchain.children import Run, finish
 from pcedge.toolchain.open_flow import synthesize
 
 
@@ -70,3 +75,20 @@ def test_ice40(unit: str, sizes: dict[str, int], multipliers: int | None, tmp_pa
     log = (tmp_path / "synthesis.log").read_text(encoding="utf-8")
     assert not [line for line in log.splitlines() if "arning" in line and not line.startswith(NOISE)]
     assert netlist.totals["dsp"] == multipliers or multipliers is None
+
+
+def test_no_shifter_is_shared(tmp_path: Path) -> None:
+    """Where one shifter or multiplier serves several registers, yosys chains as many selectors in front of it."""
+    circuit = quantize(make_circuit(1, 6, 4, 4, "random", 0.0), QuantizationConfig(8, 12, 16, "small"))
+    project = write_rtl(circuit, tmp_path / "project", size=RtlSize(4, 4, 2, 1))
+    names = " ".join(path.name for path in rtl_sources(project))
+    script = tmp_path / "share.ys"
+    script.write_text(
+        f"read_verilog -sv -defer {names}\nhierarchy -check -top pcedge_top\nproc\nflatten\nopt_expr\nopt_clean\nopt\n"
+        "wreduce\nalumacc\nshare\n"
+    )
+    log = tmp_path / "share.log"
+    finish(Run("sharing", (*open_tools.command("yosys"), "-s", str(script)), project / "rtl", log))
+    said = log.read_text()
+    assert "SAT-based resource sharing" in said
+    assert "this pair of cells can be shared" not in said
