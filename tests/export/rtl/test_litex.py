@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.nightly import WAITS
 from helpers.rtl_units import needs_verilator
 
 from pcedge.data import load_data
@@ -30,7 +29,6 @@ endmodule
 """
 
 
-@WAITS
 def test_a_soc_encodes_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("litex", reason="needs LiteX (pcedge[ip])")
     from helpers.litex_soc import BAUD, DIVISOR, ENGINE, MEMORY, generate
