@@ -59,7 +59,7 @@ module pc_packers #(
 
   // ---- which stream is next
   typedef enum logic [3:0] {
-    IDLE, LOADED, PRODUCTS, BEFORE, NARROWED, AFTER, CHOOSE, SHIFT, FINISH, REST, DIGIT, STORE
+    IDLE, LOADED, PRODUCTS, BEFORE, NARROWED, SAYS, AFTER, CHOOSE, OVER, SHIFT, FINISH, REST, DIGIT, STORE
   } state_t;
   state_t state;
   logic pick, some;
@@ -101,10 +101,8 @@ module pc_packers #(
   wire [B+1:0] next_and_fill = (B + 2)'(next_low) + (B + 2)'(fill);
   wire [B:0] next_and_range = next_low + (B + 1)'(next_range);
   wire [B:0] next_end = next_and_range - 1'b1;
-  wire [31:0] below = lower < before_first ? now.lower_says : lower < before_end ? now.count : now.upper_says;
-  wire [31:0] above = upper < before_first ? now.lower_says : upper < before_end ? now.count : now.upper_says;
-  wire [31:0] most = above > below ? above : below;
-  wire [CELL_BITS-1:0] chosen_cell = CELL_BITS'(above > below ? upper : lower);
+  logic [31:0] below, above, most;  // what the cells say in which the symbol's interval ends, and the one that says more
+  logic [CELL_BITS-1:0] chosen_cell;
   wire [CELL_BITS-1:0] passed_cells = now.passed << {room[2:0], 3'd0};
   logic [CELL_BITS-1:0] cell_now;  // that the rest of the payload is
   logic emits, emit_flush, emit_ready;
@@ -180,16 +178,16 @@ module pc_packers #(
         last <= next_and_range >> open;
         lower <= next_low >> open;
         upper <= next_end >> open;
+        state <= SAYS;
+      end
+      SAYS: begin
+        below <= lower < before_first ? now.lower_says : lower < before_end ? now.count : now.upper_says;
+        above <= upper < before_first ? now.lower_says : upper < before_end ? now.count : now.upper_says;
         state <= AFTER;
       end
       AFTER: begin
-        if (first >= last) begin
-          now.sure <= most < now.safe;
-          now.count <= most < now.safe ? now.safe : most;
-          now.over <= 1'b1;
-          cell_now <= most < now.safe ? now.safe_cell : passed_cells + chosen_cell;
-          state <= REST;
-        end else begin
+        if (first >= last) state <= CHOOSE;
+        else begin
           if (first > before_first) now.lower_says <= now.count;
           if (last < before_end) now.upper_says <= now.count;
           now.count <= now.count + 1'b1;
@@ -198,6 +196,18 @@ module pc_packers #(
           left <= 2'(P / 8);
           state <= SHIFT;
         end
+      end
+      CHOOSE: begin
+        most <= above > below ? above : below;
+        chosen_cell <= CELL_BITS'(above > below ? upper : lower);
+        state <= OVER;
+      end
+      OVER: begin
+        now.sure <= most < now.safe;
+        now.count <= most < now.safe ? now.safe : most;
+        now.over <= 1'b1;
+        cell_now <= most < now.safe ? now.safe_cell : passed_cells + chosen_cell;
+        state <= REST;
       end
       SHIFT:
       if (left == '0 || now.range[B-1:B-8] != '0) state <= STORE;
