@@ -34,6 +34,8 @@ def test_a_linear_family_is_found_exactly(bench: Any, tmp_path: Path, monkeypatc
             builds[f"{design.name} {family}"] = {
                 "lut": lut, "ff": ff, "dsp": sum(multipliers(sizes).values()), "bram": 1, "fmax_mhz": 80.0,
             }  # fmt: skip
+    for family in bench.FAMILIES:
+        builds[f"{designs[0].name} {family}"]["fmax_mhz"] = 100.0
     written: list[str] = []
     monkeypatch.setattr(bench, "KEPT", tmp_path / "kept.json")
     monkeypatch.setattr(bench, "FITTED", tmp_path / "calibration.json")
@@ -46,6 +48,8 @@ def test_a_linear_family_is_found_exactly(bench: Any, tmp_path: Path, monkeypatc
     for fit in found["families"].values():
         assert all(fit["errors"][name][kind] < 0.01 for name in ("lut", "ff") for kind in ("left_out", "fitted"))
         assert (fit["errors"]["dsp"]["left_out"], fit["fmax_mhz"]) == (0, 80.0)
+        # one is at 100 MHz and all others at 80: it is a fifth off by their median, and they are not
+        assert fit["errors"]["fmax_mhz"]["left_out"] == round(0.2 / len(designs), 3)
     assert any("| ecp5 |" in line for line in written)
 
 
