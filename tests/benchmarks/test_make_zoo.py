@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.nightly import WAITS
 from helpers.paths import SHARED
 
 import pcedge
@@ -42,6 +43,7 @@ def test_figures_of_digits_are_those_of_all_test_records(make_zoo: Any) -> None:
     assert found["file_bits"] == entry["file_bits"]
 
 
+@WAITS
 @pytest.mark.parametrize("name", [name for name in zoo() if name != "digits"])
 def test_figures_are_those_of_whole_test_sets(make_zoo: Any, script: Callable[[str], Any], name: str) -> None:
     try:

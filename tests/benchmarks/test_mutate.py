@@ -28,7 +28,7 @@ from benchmarks.mutations import BYTES, TEXT, damage, damage_tree, to_json
 from pcedge.errors import DataError
 
 #: cases of each parser here; benchmarks/mutate.py runs 10,000
-CASES = 200 if NIGHTLY else 40
+CASES = 200 if NIGHTLY else 24
 #: what each sabotage must be counted as
 SABOTAGE = {
     "right": "", "refused": "", "value error": "unclean", "recursion": "unclean", "exit": "unclean",

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers.nightly import WAITS
 from helpers.paths import DATA, SHARED
 
 from benchmarks.mutate import PARSERS
@@ -68,7 +69,7 @@ def test_nips5_rows(kind: str) -> None:
         ("psdd/nltcs.psdd.gz", "nltcs", -6.044764),
         ("psdd/nltcs.clt.psdd.gz", "nltcs", -6.759045),
         pytest.param("psdd/msnbc-yitao-c.psdd.gz", "msnbc", -6.045353, marks=pytest.mark.slow),
-        pytest.param("psdd/plants.psdd.gz", "plants", -13.354223, marks=pytest.mark.slow),
+        pytest.param("psdd/plants.psdd.gz", "plants", -13.354223, marks=WAITS),
     ],
 )
 def test_reference_likelihoods(name: str, data: str, expected: float) -> None:

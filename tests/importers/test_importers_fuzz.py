@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.nightly import NIGHTLY
 from helpers.paths import DATA
 
 from pcedge.circuit import log_likelihood
@@ -16,7 +17,7 @@ from pcedge.importers import import_circuit
 from pcedge.importers.files import READERS
 from pcedge.importers.gridding import Gridding
 
-MUTATIONS = 2000
+MUTATIONS = 2000 if NIGHTLY else 800
 #: few bins, for finding many takes most of the time
 COARSE = Gridding(symbols=4)
 #: what a damaged number may become

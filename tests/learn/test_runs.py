@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.learned import equal, parameters
-from helpers.nightly import cases
+from helpers.nightly import WAITS, cases
 from safetensors.numpy import load, save
 from strategies import TREES, make_circuit
 
@@ -274,6 +274,7 @@ def test_tree_prior():
     np.testing.assert_allclose(by_hand, [[0.7 * 7 / 8, 0.7 * 1 / 8, 0.3 * 0.5, 0.3 * 0.5]])
 
 
+@WAITS
 def test_tree_prior_pays_on_digits():
     digits = load_data("digits")
     bits = {}

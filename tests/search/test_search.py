@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from helpers.nightly import NIGHTLY
+from helpers.nightly import NIGHTLY, WAITS
 from strategies import make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, SumLayer, load_circuit, sample, save_circuit
@@ -65,6 +65,7 @@ def test_keeps_the_budget_as_it_is_exported(found) -> None:
     assert quantize(found.circuit, found.config, order=found.integers.order).digest == found.integers.digest
 
 
+@WAITS
 def test_beats_one_width_for_all(circuit: Circuit, records: np.ndarray, found) -> None:
     test = load_data("digits").test
     best = min(
