@@ -349,20 +349,23 @@ def fit() -> None:
         "DSP and block RAM are counted: mean relative difference. MHz: of engines that were placed, of ECP5 without "
         "pins, and the mean relative error of the median of the others.", "",
         *table(columns, rows),
-        "", *_xilinx(found["builds"]),
+        "", *_xilinx(found),
     ]  # fmt: skip
     write_section("Area of engines in SystemVerilog", "python benchmarks/rtl_calibration.py --fit", lines)
     print("\n".join(lines))
 
 
-def _xilinx(builds: Mapping[str, Any]) -> list[str]:
+def _xilinx(found: Mapping[str, Any]) -> list[str]:
+    """Tabulate what AMD's devices take: by builds of these sources, or of the `earlier` ones that were counted last."""
+    now = [(key, figures) for key, figures in found["builds"].items() if key.endswith(" xilinx")]
+    of = "" if now else " Of earlier sources."
     rows = [
         [f"`{key.rsplit(' ', 1)[0]}`", *(str(figures[name]) for name in RESOURCES)]
-        for key, figures in builds.items() if key.endswith(" xilinx")
+        for key, figures in now or found.get("earlier", {}).get("builds", {}).items()
     ]  # fmt: skip
     if not rows:
         return []
-    return ["AMD 7 series: cells of yosys' `synth_xilinx`, without timing; a RAMB36 is two block RAMs.", "",
+    return [f"AMD 7 series: cells of yosys' `synth_xilinx`, without timing; a RAMB36 is two block RAMs.{of}", "",
             *table(["engine", "LUT", "FF", "DSP48", "RAMB18"], rows)]  # fmt: skip
 
 

@@ -216,6 +216,8 @@ def _check(target: OpenTarget) -> None:
     _one_of("family", target.family, tuple(FAMILIES))
     if not isinstance(target.name, str) or not 0 < len(target.name) <= MOST_LETTERS or not target.name.isprintable():
         raise ValueError(f"name must be a text of one line, got {shown(target.name)}")
+    if "/" in target.name or target.name.startswith("."):  # a build's folder has it
+        raise ValueError(f"name must have no slash, and not begin with a dot, got {shown(target.name)}")
     for name in ("part", "device", "package", "speed"):
         _word(name, getattr(target, name), empty=name in ("package", "speed"))
     _number("clock_ns", target.clock_ns, *CLOCK_NS)

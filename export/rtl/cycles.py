@@ -26,8 +26,11 @@ JOBS = ("likelihood", "encode", "decode", "sample")
 #: jobs whose rates are told; a sample takes what decoding takes
 RATED = ("likelihood", "encode", "decode")
 
-#: variables of a record that says the rate of a long run; of fewer, two are counted
+#: variables of a record that says the rate of a long run; of fewer, several are counted
 ENOUGH = 512
+
+#: symbols of a stream that are counted, at least
+LEAST_SYMBOLS = 128
 
 
 class CycleModel:
@@ -114,7 +117,8 @@ def cycles_per_symbol(image: RtlImage, sizes: Mapping[str, int] | None = None) -
     variables, streams = len(image.circuit.order), image.size.streams
     found = {}
     for job in [job for job in RATED if job in image.jobs]:
-        records = 1 if variables >= ENOUGH else 2
+        # of few variables more records: how often a decoder tries depends on the symbols
+        records = 1 if variables >= ENOUGH else max(2, -(-LEAST_SYMBOLS // variables))
         begin, end = (CycleModel(image, sizes).count(job, [count] * streams) for count in (1, 1 + records))
         found[job] = round((end - begin) / (records * streams * variables), 3)
     return found

@@ -86,8 +86,8 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @click.option(
     "--macs",
     type=int,
-    help="Multiply-accumulates a cycle, a power of two in 1..4096, of RTL for each core.  [default: 1; of RTL 16 and 4 "
-    "streams for each core, where neither is given]",
+    help="Multiply-accumulates a cycle, a power of two in 1..4096; of RTL those of all cores, a power of two for "
+    "each.  [default: 1; of RTL 16 and 4 streams for each core, where neither is given]",
 )
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
 @click.option(

@@ -267,6 +267,9 @@ def read_build(folder: Path) -> list[dict[str, Any]]:
                     raise ValueError(f"{name} must be a number, got {shown(table.get(name))}")
             if not isinstance(table.get("jobs"), dict):
                 raise ValueError(f"jobs must be a table, got {shown(table.get('jobs'))}")
+            if table.get("digest") != (digest := read_manifest(folder).digest):
+                of = shown(table.get("digest"))
+                raise ValueError(f"it must be of the project's circuit, {digest[:16]}…, and is of {of}: build it again")
         except (ValueError, AttributeError, RecursionError) as error:
             raise FormatError("build-json", f"{path} must be what pcedge build wrote ({error})") from error
         builds.append(table)

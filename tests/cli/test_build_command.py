@@ -109,7 +109,11 @@ def test_reports(project: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0 and f"{page}: the page" in done.output
     text = page.read_text()
     assert [name in text for name in ("p · ecp5-25k", "p · ecp5-85k", "q · ecp5-25k")] == [True] * 3
-    (project / "build/ecp5-25k/build.json").write_text("{}")
+    path = project / "build/ecp5-25k/build.json"
+    path.write_text(json.dumps(first | {"digest": "f" * 64}))
+    said = as_json("report", project, status=1)["message"]
+    assert f"it must be of the project's circuit, {first['digest'][:16]}…, and is of 'ffff" in said
+    path.write_text("{}")
     said = as_json("report", project, status=1)["message"]
     assert said.startswith("build-json: ") and "must be what pcedge build wrote" in said
 

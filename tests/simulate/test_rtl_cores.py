@@ -120,6 +120,10 @@ class TestSize:
         with pytest.raises(UsageError, match=text):
             RtlSize(*values)
 
+    def test_no_core(self) -> None:
+        with pytest.raises(UsageError, match=r"^cores must be in 1\.\.64, got 0$"):
+            size_for(cores=0)
+
     @pytest.mark.parametrize(
         ("given", "chosen"),
         [

@@ -217,6 +217,13 @@ class TestEstimate:
         assert done.exit_code == 2
         assert "bram of resources must be a whole number in 0..1000000000, got 'x'" in " ".join(done.output.split())
 
+    def test_a_target_whose_name_is_a_path(self, tmp_path: Path) -> None:
+        board = board_of(tmp_path, 56)
+        board.write_text(board.read_text().replace('name = "ecp5-25k"', 'name = "../../other"'))
+        done = run("estimate", "digits", "--target", board)
+        said = " ".join(done.output.split())
+        assert done.exit_code == 2 and "name must have no slash, and not begin with a dot, got '../../other'" in said
+
     def test_of_some_jobs(self, tmp_path: Path) -> None:
         circuit = small()
         write_onnx(circuit, tmp_path / "m.onnx")
