@@ -146,7 +146,8 @@ def read_target(text: str, where: str) -> Target:
             raise TypeError("resources must be a table")
         known = [field.name for field in fields_of(Resources)]
         if table is not None and set(table) != set(known):
-            raise TypeError(f"resources must hold {', '.join(known)}, got {shown(list(table))}")
+            open_ = "" if fields.get("flow") == "vitis-hls" else f"; a device of pcedge build has flow = {OPEN_FLOW!r}"
+            raise TypeError(f"resources must hold {', '.join(known)}, got {shown(list(table))}{open_}")
         allowed = {field.name: field.default is MISSING for field in fields_of(Target)}
         if wrong := [name for name in fields if name not in allowed]:
             raise TypeError(f"it must hold nothing else, got {', '.join(map(_short, wrong))}")

@@ -55,13 +55,13 @@ class RtlSize:
                 raise UsageError(f"{name} must be a multiple of the {self.cores} cores, got {getattr(self, name)}")
         macs = self.macs // self.cores
         of_each = "" if self.cores == 1 else f" for each of {self.cores} cores"
-        for name, value, most in (
-            ("macs", macs, 4096), ("lanes", self.lanes, macs), ("table_lanes", self.table_lanes, self.lanes)
+        # a tile has no more rows than lanes
+        for name, value, least, most in (
+            ("macs", macs, 1, 4096), ("lanes", self.lanes, 1 << macs.bit_length() // 2, macs),
+            ("table_lanes", self.table_lanes, 1, self.lanes),
         ):  # fmt: skip
-            if not (1 <= value <= most and value & (value - 1) == 0):
-                raise UsageError(f"{name} must be a power of two in 1..{most}{of_each}, got {value}")
-        if self.lanes**2 < macs:
-            raise UsageError(f"lanes must be at least {macs // self.lanes}, rows of a tile, got {self.lanes}")
+            if not (least <= value <= most and value & (value - 1) == 0):
+                raise UsageError(f"{name} must be a power of two in {least}..{most}{of_each}, got {value}")
 
     @property
     def core(self) -> RtlSize:

@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 
 from pcedge import __version__
 from pcedge.engines.reference import ReferenceEngine
-from pcedge.errors import DataError
+from pcedge.errors import DataError, UsageError
 from pcedge.export.onnx.writer import onnx_bytes
+from pcedge.export.open_target import find_open_target
 from pcedge.export.project.directory import ProjectPlan, plan_project, write_plan
-from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, UNROLLED_RTL
+from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, RTL, UNROLLED_RTL
 from pcedge.export.unrolled.beats import RESULT_BITS
 from pcedge.export.unrolled.kernel import Kernel, unroll
 from pcedge.export.unrolled.lowering import OUTPUTS, lower
@@ -57,10 +58,12 @@ def plan_unrolled_rtl(
         target: the name of the device that it is for, which the manifest says.
 
     Raises:
-        UsageError: the circuit is too large, or there is no such latency.
+        UsageError: the circuit is too large, there is no such latency, or the device is one on a board.
         DataError: the records do not fit, or there are none.
         MissingToolError: shared adders without the extra `da`.
     """
+    if target != RTL and find_open_target(target).board is not None:
+        raise UsageError(f"an unrolled kernel must be for a device, {target} is a board, whose bridge takes an engine")
     engine = ReferenceEngine(circuit)
     given = draw(engine) if records is None else engine.check(records, allow_missing=True)
     if not len(given):

@@ -186,6 +186,8 @@ def export(
     elif records is not None:
         golden = draw_records(ReferenceEngine(circuit), records)
     serial = which == "serial" or (which is None and not chosen and is_serial_target(target))
+    if chosen and which is None and kernel == "engine" and is_serial_target(target):
+        announce(f"--{chosen[0]} makes it the parallel engine; without sizes and options {target} has the serial one")
     if is_rtl_target(target) and (serial or kernel == "unrolled") and stage_of(circuit) is not None:
         announce("the circuit's predictor stage stays on the host: of RTL only the parallel engine has one beside it")
     reload, others = memories == "reload", [read_integer(name) for name in fit]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pcedge.errors import FormatError
 from pcedge.export.project.manifest import C99, RTL, UNROLLED, UNROLLED_RTL, read_manifest
-from pcedge.simulate.base import Comparing
+from pcedge.simulate.base import Comparing, circuit_of
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.mcu import C99Project
 from pcedge.simulate.parallel import EngineCsim
@@ -52,8 +52,10 @@ def simulators(folder: Path) -> dict[str, Comparing]:
 def check_golden(folder: Path) -> None:
     """Check that the golden vectors of a project are there, before minutes go into what would be compared with them.
 
+    Of RTL the circuit too, which has to be the one that the manifest names.
+
     Raises:
-        FormatError: a file of theirs cannot be read, or the directory is no project.
+        FormatError: a file of theirs cannot be read, the circuit is another, or the directory is no project.
     """
     manifest = read_manifest(folder)
     for path in (folder / name for name in manifest.files if name.startswith("golden/")):
@@ -66,3 +68,5 @@ def check_golden(folder: Path) -> None:
             ) from error
     if manifest.kernel == RTL:
         RtlProject(folder).golden_vectors()
+    if manifest.kernel in (RTL, UNROLLED_RTL):
+        circuit_of(folder, manifest)

@@ -9,6 +9,7 @@ the mean code length.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -272,8 +273,19 @@ def read_build(folder: Path) -> list[dict[str, Any]]:
                 raise ValueError(f"it must be of the project's circuit, {digest[:16]}…, and is of {of}: build it again")
         except (ValueError, AttributeError, RecursionError) as error:
             raise FormatError("build-json", f"{path} must be what pcedge build wrote ({error})") from error
-        builds.append(table)
+        builds.append(_moved(table, str(folder)))
     return builds
+
+
+def _moved(table: dict[str, Any], folder: str) -> dict[str, Any]:
+    """Name the files of a build where its project lies now."""
+    made = str(table.get("out"))
+
+    def at(path: Any) -> Any:
+        return folder + path[len(made) :] if isinstance(path, str) and path.startswith(made + os.sep) else path
+
+    logs = {name: at(path) for name, path in dict(table.get("logs", {})).items()}
+    return table | {"out": folder, "bitstream": at(table.get("bitstream")), **({"logs": logs} if logs else {})}
 
 
 def _needs_fence(ports: Mapping[str, tuple[str, int]], target: OpenTarget) -> bool:

@@ -116,13 +116,21 @@ def version(name: str) -> str:
     return f"{tool.package} {importlib.metadata.version(tool.package)}"
 
 
+def no_folder() -> str | None:
+    """Say that the variable names no folder, where it does not."""
+    named = os.environ.get(VARIABLE)
+    if not named or Path(named).is_dir():
+        return None
+    return f"{VARIABLE} must name a folder with programs, got {named!r}"
+
+
 def _named(tool: OpenTool) -> str | None:
     """Give the path of the program, where the folder that the variable names has it."""
     named = os.environ.get(VARIABLE)
     if not named:
         return None
-    if not Path(named).is_dir():
-        raise MissingToolError(f"{VARIABLE} must name a folder with programs, got {named!r}")
+    if wrong := no_folder():
+        raise MissingToolError(wrong)
     places = os.pathsep.join([str(Path(named) / "bin"), named])
     found = (shutil.which(program, path=places) for program in tool.programs)
     return next((str(Path(path).absolute()) for path in found if path), None)

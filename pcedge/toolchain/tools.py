@@ -190,7 +190,7 @@ def _open_survey() -> list[Tool]:
         try:
             found = open_tools.version(tool.name).removeprefix(f"{tool.package} ")
         except MissingToolError:
-            found, wrong = None, unfit(tool.module, tool.extra)
+            found, wrong = None, open_tools.no_folder() or unfit(tool.module, tool.extra)
         override = f"{open_tools.VARIABLE}, or extra {tool.extra}" + (f" ({wrong})" if wrong else "")
         tools.append(Tool(tool.name, tool.needed_for, override, found))
     for module, needed_for, extra in (

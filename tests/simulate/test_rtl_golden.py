@@ -17,7 +17,7 @@ from pcedge.arithmetic import score
 from pcedge.drivers.contract import Job
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import decode_lanes, encode_lanes
-from pcedge.errors import FormatError, MismatchError
+from pcedge.errors import FormatError, MismatchError, UsageError
 from pcedge.export import RtlSize, load_zoo, write_onnx, write_rtl
 from pcedge.export.unrolled.rtl import write_unrolled_rtl
 from pcedge.quantize import QuantizationConfig, quantize
@@ -135,6 +135,19 @@ def test_damage_is_bad_data(
     if name.startswith("rtl/"):
         done = run("build", folder, "--target", "ecp5-25k")
         assert done.exit_code == 1 and said in " ".join(done.stderr.split())
+
+
+def test_an_unrolled_kernel_is_of_its_circuit(tmp_path: Path) -> None:
+    folder = write_unrolled_rtl(CIRCUIT, tmp_path / "p", latency=3)
+    other(folder / "model.onnx")
+    done = run("simulate", folder)
+    assert done.exit_code == 1 and f"model.onnx must be the circuit {CIRCUIT.digest.hex()} of" in done.stderr
+
+
+def test_no_board_takes_an_unrolled_kernel(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^an unrolled kernel must be for a device, ulx3s-85f is a board, "):
+        write_unrolled_rtl(CIRCUIT, tmp_path / "p", target="ulx3s-85f")
+    assert not (tmp_path / "p").exists()
 
 
 def test_an_unrolled_kernel_needs_its_testbench(tmp_path: Path) -> None:

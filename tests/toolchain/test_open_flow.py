@@ -19,6 +19,7 @@ from pcedge.toolchain.fence import fence
 from pcedge.toolchain.netlists import Netlist, amounts, read_netlist
 from pcedge.toolchain.open_flow import Timing, pack, place_and_route, place_with_seeds, synthesize
 from pcedge.toolchain.timing_reports import read_report
+from pcedge.toolchain.tools import survey
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stand-ins are scripts that name their interpreter")
 
@@ -167,6 +168,8 @@ def test_missing_tools_name_the_extra(tmp_path: Path, monkeypatch: pytest.Monkey
         MissingToolError, match=r"^PCEDGE_FPGA_TOOLS must name a folder with programs, got '.*nowhere'$"
     ):
         open_tools.command("yosys")
+    (yosys,) = (tool for tool in survey() if tool.name == "yosys")
+    assert yosys.found is None and "PCEDGE_FPGA_TOOLS must name a folder with programs" in yosys.override
 
 
 def test_sources_that_cannot_be_taken(project: Path, tmp_path: Path) -> None:

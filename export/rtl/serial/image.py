@@ -79,7 +79,10 @@ def lower_serial(source: IntegerCircuit | Program) -> SerialImage:
     lowered = lower_rtl(engine.program, SIZE)
     circuit = lowered.circuit
     if (lowered.columns["zeros"].values > Zeros.REVIVE).any():
-        raise UsageError("a circuit of the serial engine must have no tails: pcedge quantize --no-tails makes one")
+        raise UsageError(
+            "a circuit of the serial engine must have no tails: pcedge quantize --no-tails makes one, and --engine "
+            "parallel takes it as it is"
+        )
     for name in ("weight_bits", "leaf_bits"):
         if getattr(circuit, name) > _MOST_BITS:
             raise UsageError(

@@ -93,8 +93,8 @@ class TestSize:
         ("values", "text"),
         [
             ((12, 1, 2, 1), "macs must be a power of two in 1..4096, got 12"),
-            ((16, 1, 32, 1), "lanes must be a power of two in 1..16, got 32"),
-            ((16, 1, 2, 1), "lanes must be at least 8, rows of a tile, got 2"),
+            ((16, 1, 32, 1), "lanes must be a power of two in 4..16, got 32"),
+            ((16, 1, 2, 1), "lanes must be a power of two in 4..16, got 2"),
             ((16, 1, 4, 8), "table_lanes must be a power of two in 1..4, got 8"),
             ((16, 65, 4, 2), "streams must be in 1..64, got 65"),
         ],
