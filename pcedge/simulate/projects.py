@@ -68,5 +68,4 @@ def check_golden(folder: Path) -> None:
             ) from error
     if manifest.kernel == RTL:
         RtlProject(folder).golden_vectors()
-    if manifest.kernel in (RTL, UNROLLED_RTL):
         circuit_of(folder, manifest)

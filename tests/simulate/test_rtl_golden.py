@@ -137,13 +137,6 @@ def test_damage_is_bad_data(
         assert done.exit_code == 1 and said in " ".join(done.stderr.split())
 
 
-def test_an_unrolled_kernel_is_of_its_circuit(tmp_path: Path) -> None:
-    folder = write_unrolled_rtl(CIRCUIT, tmp_path / "p", latency=3)
-    other(folder / "model.onnx")
-    done = run("simulate", folder)
-    assert done.exit_code == 1 and f"model.onnx must be the circuit {CIRCUIT.digest.hex()} of" in done.stderr
-
-
 def test_no_board_takes_an_unrolled_kernel(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^an unrolled kernel must be for a device, ulx3s-85f is a board, "):
         write_unrolled_rtl(CIRCUIT, tmp_path / "p", target="ulx3s-85f")
