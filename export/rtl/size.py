@@ -46,10 +46,10 @@ class RtlSize:
                 raise UsageError(f"{name} must be a whole number, got {getattr(self, name)!r}")
         if not (self.shared_product is None or isinstance(self.shared_product, bool)):
             raise UsageError(f"shared_product must be True, False or None, got {self.shared_product!r}")
-        if not 1 <= self.streams <= MOST_STREAMS:
-            raise UsageError(f"streams must be in 1..{MOST_STREAMS}, got {self.streams}")
         if not 1 <= self.cores <= MOST_STREAMS:
             raise UsageError(f"cores must be in 1..{MOST_STREAMS}, got {self.cores}")
+        if not 1 <= self.streams <= MOST_STREAMS:
+            raise UsageError(f"streams must be in 1..{MOST_STREAMS}, got {self.streams}")
         for name in ("macs", "streams"):
             if getattr(self, name) % self.cores:
                 raise UsageError(f"{name} must be a multiple of the {self.cores} cores, got {getattr(self, name)}")
@@ -86,13 +86,11 @@ def size_for(
         UsageError: a size is out of its range.
     """
     cores = 1 if cores is None else cores
-    if not 1 <= cores <= MOST_STREAMS:
-        raise UsageError(f"cores must be in 1..{MOST_STREAMS}, got {cores}")
     if macs is None and streams is None:
         macs, streams = RtlSize.macs * cores, RtlSize.streams * cores
     macs, streams = (cores if number is None else number for number in (macs, streams))
     if lanes is None:
-        lanes = tile_of(max(1, macs // cores))[1]
+        lanes = tile_of(max(1, macs // max(1, cores)))[1]
     return RtlSize(macs, streams, lanes, min(2, lanes) if table_lanes is None else table_lanes, cores=cores)
 
 

@@ -14,9 +14,9 @@ from pcedge.export import RtlSize, write_rtl
 from pcedge.export.open_target import find_open_target
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.toolchain import open_tools
-from pcedge.toolchain.building import rtl_sources
+from pcedge.toolchain.building import TOP, rtl_sources
 from pcedge.toolchain.children import Run, finish
-from pcedge.toolchain.open_flow import synthesize
+from pcedge.toolchain.open_flow import reading, synthesize
 
 
 def has_yosys() -> bool:
@@ -81,12 +81,10 @@ def test_no_shifter_is_shared(tmp_path: Path) -> None:
     """Where one shifter or multiplier serves several registers, yosys chains as many selectors in front of it."""
     circuit = quantize(make_circuit(1, 6, 4, 4, "random", 0.0), QuantizationConfig(8, 12, 16, "small"))
     project = write_rtl(circuit, tmp_path / "project", size=RtlSize(4, 4, 2, 1))
-    names = " ".join(path.name for path in rtl_sources(project))
+    lines = reading([path.name for path in rtl_sources(project)], TOP, {}, {})
+    lines += ["proc", "flatten", "opt_expr", "opt_clean", "opt", "wreduce", "alumacc", "share", ""]
     script = tmp_path / "share.ys"
-    script.write_text(
-        f"read_verilog -sv -defer {names}\nhierarchy -check -top pcedge_top\nproc\nflatten\nopt_expr\nopt_clean\nopt\n"
-        "wreduce\nalumacc\nshare\n"
-    )
+    script.write_text("\n".join(lines))
     log = tmp_path / "share.log"
     finish(Run("sharing", (*open_tools.command("yosys"), "-s", str(script)), project / "rtl", log))
     said = log.read_text()
