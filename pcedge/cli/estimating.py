@@ -11,11 +11,13 @@ import click
 from pcedge.cli.completing import targets
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import MODEL, jobs_of
-from pcedge.cli.output import Command, Result, announce, in_words, memory_in_words, must_come_with, options_given, table
+from pcedge.cli.output import Command, Result, in_words, memory_in_words, must_come_with, options_given, table
 
 if TYPE_CHECKING:
     from pcedge.export.engine.costs import Cost
     from pcedge.export.rtl.area import AreaEstimate
+    from pcedge.export.rtl.costs import RtlCost
+    from pcedge.export.rtl.serial.costs import SerialCost
     from pcedge.export.rtl.size import RtlSize
     from pcedge.integer.circuit import IntegerCircuit
 
@@ -34,6 +36,10 @@ JOBS = ("likelihood", "encode", "decode")
     help="A power of two in 1..4096, a cycle; of RTL of each core.  [default: 1; of RTL as export]",
 )  # fmt: skip
 @click.option("--streams", default=1, type=int, help="Records in flight, 1..64.  [default: 1; of RTL as export]")
+@click.option(
+    "--engine", "which", type=click.Choice(["parallel", "serial"]),
+    help="Of RTL: serial has no sizes.  [default: parallel; as export, serial for devices of iCE40 without sizes]",
+)  # fmt: skip
 @click.option(
     "--lanes", type=int, help="Of RTL: entries of a row, a power of two.  [default: a tile as square as can be]"
 )
@@ -56,7 +62,7 @@ JOBS = ("likelihood", "encode", "decode")
 @click.option("--fit", multiple=True, type=MODEL, help="With --memories reload: another circuit that must fit.")
 @click.option("--job", default="encode", show_default=True, type=click.Choice(JOBS), help="Of HLS: the job of --rate.")
 def estimate(
-    model: str, target: str, macs: int, streams: int, lanes: int | None, table_lanes: int | None,
+    model: str, target: str, macs: int, streams: int, which: str | None, lanes: int | None, table_lanes: int | None,
     cores: int | None, jobs: str | None, search_bits: int | None, rate: float | None, memories: str,
     fit: tuple[str, ...], job: str,
 ) -> Result:  # fmt: skip
@@ -73,13 +79,17 @@ def estimate(
     if is_rtl_target(target):
         if wrong := options_given("search_bits", "rate", "memories", "fit", "job"):
             raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of HLS, {target} is of RTL")
+        sized = options_given("macs", "streams", "lanes", "table_lanes", "cores", "jobs")
+        if which == "serial" and sized:
+            raise click.UsageError(f"--{sized[0].replace('_', '-')} must go with --engine parallel")
+        if which == "serial" or (which is None and not sized and is_serial_target(target)):
+            return _of_serial(read_integer(model), target)
         of_all = (macs if options_given("macs") else None, streams if options_given("streams") else None)
         chosen = size_for(*of_all, lanes, table_lanes, cores)
-        if is_serial_target(target) and not options_given("macs", "streams", "lanes", "table_lanes", "cores", "jobs"):
-            announce(f"this is the parallel engine; for {target} export takes the serial one where no size is given")
         return _of_rtl(read_integer(model), target, chosen, jobs)
-    if wrong := options_given("lanes", "table_lanes", "cores", "jobs"):
-        raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of RTL, {target} is of HLS")
+    if wrong := options_given("which", "lanes", "table_lanes", "cores", "jobs"):
+        name = "engine" if wrong[0] == "which" else wrong[0].replace("_", "-")
+        raise click.UsageError(f"--{name} must go with a target of RTL, {target} is of HLS")
     if fit and memories != "reload":
         raise click.UsageError("--fit must go with --memories reload")
     must_come_with("--rate", rate is not None, "job", without=("macs", "streams"))
@@ -135,6 +145,37 @@ def estimate(
     return result, ["\n".join(lines), *shown], 0
 
 
+def _cycles(cost: RtlCost | SerialCost, title: str) -> object:
+    """List cycles and rates by job."""
+    clock = cost.clock_mhz
+    rows: list[list[object]] = [
+        [
+            name,
+            f"{cycles:.2f}",
+            f"{cycles * cost.variables:.1f}",
+            "" if clock is None else f"{1e6 * clock / cycles:,.0f}",
+        ]
+        for name, cycles in cost.cycles_per_symbol.items()
+    ]
+    at = "" if clock is None else f"; {clock:g} MHz are asked"
+    return table(title + at, ["job", "a symbol", "a record", "symbols/s"], rows)
+
+
+def _of_serial(circuit: IntegerCircuit, target: str) -> Result:
+    """Count the cycles and the model of the serial engine."""
+    from pcedge.export.rtl.serial.costs import estimate_serial
+
+    cost = estimate_serial(circuit, target)
+    held, parts = sum(cost.memory_bits.values()), (f"{name} {n:,}" for name, n in cost.memory_bits.items())
+    shown: list[object] = [
+        f"the serial engine, 1 stream; --engine parallel, or sizes, estimate the parallel one for {target}",
+        _cycles(cost, "cycles, of decode about"),
+        f"model: {held:,} of {cost.memory_room:,} bits: {', '.join(parts)}",
+        "nothing was synthesised, and no area is estimated: pcedge build counts it",
+    ]
+    return cost.as_dict(), shown, 0
+
+
 def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | None) -> Result:
     """Estimate the engine in SystemVerilog."""
     from pcedge.export.project.manifest import BUILT_JOBS
@@ -148,24 +189,10 @@ def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | Non
     shown: list[object] = [
         f"{size.macs} macs, {size.streams} streams, {size.lanes} lanes, {size.table_lanes} table lanes{shared}"
     ]
-    rows: list[list[object]] = [
-        [
-            name,
-            f"{cycles:.2f}",
-            f"{cycles * cost.variables:.1f}",
-            "" if clock is None else f"{1e6 * clock / cycles:,.0f}",
-        ]
-        for name, cycles in cost.cycles_per_symbol.items()
-    ]
-    at = "" if clock is None else f"; {clock:g} MHz are asked"
-    shown.append(
-        table(
-            f"cycles of a long run, as simulation counts them{at}", ["job", "a symbol", "a record", "symbols/s"], rows
-        )
-    )
+    shown.append(_cycles(cost, "cycles of a long run, as simulation counts them"))
     shown.append(f"multipliers: {in_words(cost.multipliers)}")
     families = list(cost.areas)
-    rows = [
+    rows: list[list[object]] = [
         [
             memory.name,
             memory.words,

@@ -263,10 +263,10 @@ def _export_rtl(
         circuit, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target,
         rows=rows, harden=harden)  # fmt: skip
     result = {
-        "out": str(out), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
+        "out": str(out), "target": target, "digest": circuit.digest.hex(), "engine": "parallel", "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes, "cores": size.cores,
         "memories": "baked" if fit is None else "reload", "built_jobs": [job for job in EVERY_JOB if job in built],
-        "harden": harden,
+        "harden": harden, "jobs": plan.manifest.table["jobs"],
     }  # fmt: skip
     if fit is None:
         result["missing"] = missing = missing_of(circuit, size, target, built, harden)
@@ -288,9 +288,11 @@ def _export_serial(circuit: IntegerCircuit, out: Path, target: str, golden: IntA
     from pcedge.export.rtl.serial.project import MODEL, write_serial
 
     folder = write_serial(circuit, out, records=golden)
-    memories = read_manifest(folder).table["memories"]
+    table = read_manifest(folder).table
+    memories = table["memories"]
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "engine": "serial", "memories": memories,
+        "jobs": table["jobs"],
     }  # fmt: skip
     text = f"{folder}: serial engine for {target}, its model of {sum(memories.values()):,} bits in {MODEL}; "
     return result, text + f"next: pcedge simulate {folder}", 0

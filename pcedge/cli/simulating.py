@@ -60,7 +60,7 @@ def simulate(folder: Path) -> Result:
     both exact widths.
     """
     from pcedge.simulate.projects import check_golden, simulators
-    from pcedge.toolchain.compiled import compared
+    from pcedge.toolchain.compiled import compared, cycles_said
 
     _need_project(folder)
     check_golden(folder)
@@ -72,6 +72,8 @@ def simulate(folder: Path) -> Result:
         lines[name], records = simulator.golden(), simulator.manifest.golden_records
     result = {"out": str(folder), "mismatches": 0, "golden_records": records}
     result["compared"] = {name: compared(line) for name, line in lines.items()}
+    if cycles := cycles_said(lines.get("rtl", "")):
+        result["cycles_per_symbol"] = cycles
     return result, "\n".join(lines.values()), 0
 
 

@@ -17,6 +17,8 @@ from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
 # The last line of a testbench: how much it compared.
 _COMPARED = re.compile(r"^compared: .*$", re.MULTILINE)
 _COUNT = re.compile(r"\b(\d{1,18}) (\w+)")
+_CYCLES = re.compile(r"cycles a symbol: (.*)$", re.MULTILINE)
+_RATE = re.compile(r"(\w+) (\d+\.\d+)")
 
 #: folders of a project that an executable is made of
 PARTS = ("src", "include/pcedge", "testbench")
@@ -119,6 +121,12 @@ def compared(said: str) -> dict[str, int]:
     """
     line = _COMPARED.search(said)
     return {name: int(count) for count, name in _COUNT.findall(line[0] if line else said.split(":", 1)[0])}
+
+
+def cycles_said(said: str) -> dict[str, float]:
+    """Read the cycles of a symbol, by job, where an engine in SystemVerilog says them."""
+    line = _CYCLES.search(said)
+    return {} if line is None else {job: float(cycles) for job, cycles in _RATE.findall(line[1])}
 
 
 def unusable(executable: Path, error: OSError) -> ToolError:

@@ -1,5 +1,6 @@
 """The engine in SystemVerilog, in Verilator: every job is the reference's, whatever sizes, circuit and stalls."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -208,9 +209,13 @@ class TestCommands:
         done = run(*command)
         assert (done.exit_code, done.exception) == (0, None)
         assert "SystemVerilog for rtl; next: pcedge simulate" in done.output
+        told = json.loads(run(*command, "--json").stdout)
+        assert told["engine"] == "parallel" and set(told["jobs"]) == {"likelihood", "encode", "decode"}
         done = run("simulate", folder)
         assert (done.exit_code, done.exception) == (0, None)
         assert "equal; cycles a symbol: likelihood" in done.output
+        cycles = json.loads(run("simulate", folder, "--json").stdout)["cycles_per_symbol"]
+        assert set(cycles) > set(told["jobs"]) and min(cycles.values()) >= 1
         report = verify(circuit, some_records(ReferenceEngine(circuit), 120), ["rtl"], project=folder)
         assert report.mismatches == 0
         assert {comparison.rung for comparison in report.comparisons} == {"rtl"}

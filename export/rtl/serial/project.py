@@ -19,8 +19,8 @@ from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_pr
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.lanes import pack_lanes
 from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, RTL
-from pcedge.export.rtl.serial.cycles import cycles_of
-from pcedge.export.rtl.serial.image import ENTRY_BITS, LANES, SerialImage, lower_serial
+from pcedge.export.rtl.serial.costs import serial_cycles, serial_memory
+from pcedge.export.rtl.serial.image import LANES, SerialImage, lower_serial
 from pcedge.export.rtl.serial.params import model_words, serial_params
 from pcedge.export.rtl.testbench_files import ENGINE_BENCH, bench_files
 from pcedge.export.rtl.top import TOP, top_code
@@ -102,11 +102,8 @@ def _manifest(image: SerialImage, records: int, lane_bytes: int) -> dict[str, ob
         "lanes": LANES,
         "table_lanes": 1,
         "steps": dict(zip(("likelihood", "code"), image.lowered.counts, strict=True)),
-        "memories": {name: words * LANES * ENTRY_BITS for name, words in image.parts.items()},
-        "jobs": {
-            job: {"cycles_per_symbol": round(cycles_of(image, job) / len(circuit.order), 3)}
-            for job in ("likelihood", "encode", "decode")
-        },
+        "memories": serial_memory(image),
+        "jobs": {job: {"cycles_per_symbol": cycles} for job, cycles in serial_cycles(image).items()},
         "golden_records": records,
         "golden_bytes": lane_bytes,
     }

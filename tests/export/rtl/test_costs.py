@@ -25,6 +25,7 @@ from pcedge.export.rtl.fitting import lower_for
 from pcedge.export.rtl.lowering import lower_rtl
 from pcedge.export.rtl.memories import BLOCKS, Memory, engine_memories, mapped
 from pcedge.export.rtl.params import hex_files, sizes_of
+from pcedge.export.rtl.serial.project import write_serial
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.toolchain import open_tools
@@ -239,6 +240,27 @@ class TestEstimate:
         done = run("export", tmp_path / "m.onnx", "--lanes", 4, "--out", tmp_path / "h")
         assert done.exit_code == 2 and "--lanes must go with a target of RTL, vitis-hls is of HLS" in done.output
 
+    def test_of_the_serial_engine(self, tmp_path: Path) -> None:
+        """For a device of iCE40 it is what export takes where no size is given, and what its manifest says."""
+        circuit = quantize(make_circuit(4, 7, 5, 9, "random", 0.3), QuantizationConfig(6, 10, 12, "wide", tails=False))
+        write_onnx(circuit, tmp_path / "m.onnx")
+        table = read_manifest(write_serial(circuit, tmp_path / "p")).table
+        told = json.loads(run("estimate", tmp_path / "m.onnx", "--target", "ice40-up5k", "--json").stdout)
+        assert (told["engine"], told["target"], told["clock_mhz"]) == ("serial", "ice40-up5k", 20.0)
+        cycles = {job: figures["cycles_per_symbol"] for job, figures in told["jobs"].items()}
+        assert cycles == {job: figures["cycles_per_symbol"] for job, figures in table["jobs"].items()}
+        assert told["jobs"]["encode"]["symbols_per_second"] == 20e6 / cycles["encode"]
+        assert told["memory_bits"] == table["memories"] and told["memory_room"] == 1 << 20
+        of_rtl = json.loads(
+            run("estimate", tmp_path / "m.onnx", "--target", "rtl", "--engine", "serial", "--json").stdout
+        )
+        assert of_rtl["jobs"]["encode"] == told["jobs"]["encode"] | {"symbols_per_second": None}
+        for words in (("--macs", 8), ("--engine", "parallel")):
+            other = run("estimate", tmp_path / "m.onnx", "--target", "ice40-up5k", *words, "--json")
+            assert "engine" not in json.loads(other.stdout)
+        text = run("estimate", tmp_path / "m.onnx", "--target", "ice40-up5k").stdout
+        assert "--engine parallel, or sizes, estimate the parallel one for ice40-up5k" in text
+
     def test_a_device_with_few_multipliers_shares_them(self, tmp_path: Path) -> None:
         circuit, size = small(), RtlSize(8, 3, 4, 2)
         own = estimate_rtl(circuit, size)
@@ -265,6 +287,8 @@ class TestEstimate:
             (("--target", "rtl", "--jobs", "guess"), "jobs must be some of likelihood, encode, decode"),
             (("--target", "zcu104", "--jobs", "encode"), "--jobs must go with a target of RTL, zcu104 is of HLS"),
             (("--target", "zcu104", "--lanes", 2), "--lanes must go with a target of RTL, zcu104 is of HLS"),
+            (("--target", "rtl", "--engine", "serial", "--macs", 4), "--macs must go with --engine parallel"),
+            (("--target", "zcu104", "--engine", "serial"), "--engine must go with a target of RTL, zcu104 is of HLS"),
             (("--target", "rtl", "--table-lanes", 3), "table_lanes must be a power of two in 1..4, got 3"),
         ],
     )
