@@ -89,7 +89,7 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
     help="Multiply-accumulates a cycle, a power of two in 1..4096; of RTL those of all cores, a power of two for "
     "each.  [default: 1; of RTL 16 and 4 streams for each core, where neither is given]",
 )
-@click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
+@click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1, or as --macs says]")
 @click.option(
     "--lanes", type=int, help="Of RTL: entries of a row, a power of two.  [default: a tile as square as can be]"
 )
@@ -196,11 +196,13 @@ def export(
     elif kernel == "unrolled":
         result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows, latency)
     elif serial:
+        _check_board(target, 1)
         result, text, status = _export_serial(circuit, out, target, golden)
     elif is_rtl_target(target):
         if search_bits is not None:
             raise click.UsageError(f"--search-bits must go with a target of HLS, {target} is of RTL")
         size = size_for(macs, streams, lanes, table_lanes, cores)
+        _check_board(target, size.streams)
         result, text, status = _export_rtl(circuit, out, target, size, golden, others if reload else None, jobs, rows,
                                            harden or "none")  # fmt: skip
     elif wrong := options_given("lanes", "table_lanes", "cores", "jobs", "harden"):
@@ -212,6 +214,15 @@ def export(
         result = {"out": str(folder), "target": target, "digest": circuit.digest.hex(), "memories": memories or "baked"}
         text, status = f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
     return result | header_entry, text, status
+
+
+def _check_board(target: str, streams: int) -> None:
+    """Refuse what `build` would: a board on whose line no engine can be talked to."""
+    from pcedge.export.open_target import find_open_target
+    from pcedge.export.rtl.board import bridge_size
+
+    if target != "rtl" and (device := find_open_target(target)).board is not None:
+        bridge_size(device, streams)
 
 
 def _program(model: str, out: Path) -> Result:

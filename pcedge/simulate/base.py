@@ -9,7 +9,7 @@ from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
 from pcedge.errors import FormatError, UsageError
 from pcedge.export.onnx.reader import read_onnx
-from pcedge.export.project.manifest import Manifest
+from pcedge.export.project.manifest import UNROLLED, UNROLLED_RTL, Manifest
 from pcedge.integer.circuit import IntegerCircuit
 
 #: the circuit of a project, in its folder
@@ -29,11 +29,13 @@ def circuit_of(folder: Path, manifest: Manifest) -> IntegerCircuit:
         raise FormatError(
             "project-circuit", f"{path} must be the project's circuit: export it again ({error})"
         ) from error
-    if circuit.digest.hex() != manifest.digest:
+    # an unrolled kernel may be of a circuit that cannot be coded
+    unrolled = manifest.kernel in (UNROLLED, UNROLLED_RTL)
+    digest = (circuit.likelihood_digest if unrolled else circuit.digest).hex()
+    if digest != manifest.digest:
         raise FormatError(
             "project-circuit",
-            f"{path} must be the circuit {manifest.digest} of the manifest, it is {circuit.digest.hex()}: export the "
-            "project again",
+            f"{path} must be the circuit {manifest.digest} of the manifest, it is {digest}: export the project again",
         )
     return circuit
 

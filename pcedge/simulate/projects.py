@@ -68,4 +68,5 @@ def check_golden(folder: Path) -> None:
             ) from error
     if manifest.kernel == RTL:
         RtlProject(folder).golden_vectors()
+    if manifest.kernel in (RTL, UNROLLED_RTL):
         circuit_of(folder, manifest)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from pcedge.simulate.base import circuit_of
 from pcedge.simulate.board import Board
 from pcedge.toolchain.building import bench_of, rtl_sources
 from pcedge.toolchain.hardening import hardened
+from pcedge.toolchain.rtl_files import check_sizes, copy_images
 from pcedge.toolchain.verilator import LENIENT, build
 
 #: the module that is simulated
@@ -88,19 +88,17 @@ class RtlProject:
             MissingToolError: Verilator, make or a C++ compiler is missing, or yosys of a hardened engine.
             ToolError: one of them failed; its text is in the message.
         """
-        images = [name for name in self.manifest.files if name.startswith("rtl/") and name.endswith(".hex")]
+        manifest = self.manifest
+        check_sizes(self.folder, manifest)
         sources, bench = engine_sources(self.folder), bench_of(self.folder, ENGINE_BENCH)
         work = self.folder / "build" / "verilator"
         work.mkdir(parents=True, exist_ok=True)
+        copy_images(self.folder, manifest, work)  # where it is started
         engine = hardened(self.folder, sources, ENGINE)
         flags = FLAGS if engine == sources else LENIENT
-        if self.manifest.table.get("cores", 1) > 1:
+        if manifest.table.get("cores", 1) > 1:
             flags = (*flags, "-Wno-VARHIDDEN")
-        executable = build(engine, ENGINE, bench, work, flags=flags, optimise=OPTIMISE)
-        # It is started where its images are.
-        for name in images:
-            shutil.copy(self.folder / name, work)
-        return executable
+        return build(engine, ENGINE, bench, work, flags=flags, optimise=OPTIMISE)
 
     def golden_vectors(self) -> Golden:
         """Read the golden vectors.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pcedge.export.rtl.board import BOARD_TOP, BridgeSize, board_code
 from pcedge.toolchain.boards import write_bridge
 from pcedge.toolchain.building import rtl_sources
 from pcedge.toolchain.compiled import unusable
+from pcedge.toolchain.rtl_files import check_sizes, copy_images
 from pcedge.toolchain.verilator import build
 
 #: what Verilator says of the engine's sources, see `simulate.rtl`, and of ports that a board leaves open
@@ -46,16 +46,13 @@ class SerialBoard:
             MissingToolError: Verilator, make or a C++ compiler is missing.
             ToolError: one of them failed; its text is in the message.
         """
-        streams = read_manifest(self.folder, RTL).table["streams"]
+        manifest = read_manifest(self.folder, RTL)
+        check_sizes(self.folder, manifest)
         work = self.folder / "build" / f"serial-{self.divisor}"
-        code = board_code(BridgeSize(streams, self.divisor, self.quiet_cycles))
+        code = board_code(BridgeSize(manifest.table["streams"], self.divisor, self.quiet_cycles))
         bridge, harness = write_bridge(code, work / "bridge")
-        executable = build(
-            [*rtl_sources(self.folder), *bridge], BOARD_TOP, [harness], work, flags=_FLAGS, optimise="-O1"
-        )
-        for path in (self.folder / "rtl").glob("*.hex"):
-            shutil.copy(path, work)
-        return executable
+        copy_images(self.folder, manifest, work)  # where it is started
+        return build([*rtl_sources(self.folder), *bridge], BOARD_TOP, [harness], work, flags=_FLAGS, optimise="-O1")
 
     @contextmanager
     def port(self) -> Iterator[str]:

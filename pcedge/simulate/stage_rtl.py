@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from pcedge.toolchain.building import bench_of, rtl_sources
 from pcedge.toolchain.compiled import unusable
 from pcedge.toolchain.netlists import Netlist
 from pcedge.toolchain.open_flow import synthesize
+from pcedge.toolchain.rtl_files import copy_images
 from pcedge.toolchain.verilator import build
 
 #: jobs of the stage (docs/rtl.md, Predictor stage)
@@ -122,18 +122,15 @@ class StageRtl:
             MissingToolError: Verilator, make or a C++ compiler is missing.
             ToolError: one of them failed; its text is in the message.
         """
-        _ = self.manifest
-        harness = bench_of(self.folder, STAGE_BENCH)
+        manifest, harness = self.manifest, bench_of(self.folder, STAGE_BENCH)
         if self.family is not None:
             work = self.folder / "build" / f"netlist-stage-{self.family}"
             found = cells.netlist_sources(self.synthesize(), self.family)
             return build(found, STAGE_TOP, harness, work / "simulator", flags=cells.FLAGS, optimise="-O0")
         work = self.folder / "build" / "verilator-stage"
         work.mkdir(parents=True, exist_ok=True)
-        executable = build(self._sources, STAGE_TOP, harness, work, flags=FLAGS, optimise=OPTIMISE)
-        for path in (self.folder / "rtl").glob("stage_*.hex"):
-            shutil.copy(path, work)
-        return executable
+        copy_images(self.folder, manifest, work)  # where it is started
+        return build(self._sources, STAGE_TOP, harness, work, flags=FLAGS, optimise=OPTIMISE)
 
     def synthesize(self) -> Netlist:
         """Make the netlist of the stage where it is not there; `family` names the device.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pcedge.export.project.manifest import UNROLLED_RTL, Manifest, read_manifest
 from pcedge.export.unrolled.verilog import TOP
 from pcedge.files import scratch
 from pcedge.toolchain.building import bench_of, rtl_sources
+from pcedge.toolchain.rtl_files import copy_images
 from pcedge.toolchain.tools import run
 from pcedge.toolchain.verilator import build
 
@@ -56,15 +56,11 @@ class UnrolledRtl:
             MissingToolError: Verilator, make or a C++ compiler is missing.
             ToolError: one of them failed; its text is in the message.
         """
-        _ = self.manifest
-        work = self.folder / "build" / "verilator"
+        manifest, work = self.manifest, self.folder / "build" / "verilator"
         work.mkdir(parents=True, exist_ok=True)
         harness = bench_of(self.folder, "testbench/unrolled_rtl.cpp")
-        executable = build(rtl_sources(self.folder), TOP, harness, work, flags=_FLAGS, optimise=_OPTIMISE)
-        # It is started where its images are.
-        for path in (self.folder / "rtl").glob("*.hex"):
-            shutil.copy(path, work)
-        return executable
+        copy_images(self.folder, manifest, work)  # where it is started
+        return build(rtl_sources(self.folder), TOP, harness, work, flags=_FLAGS, optimise=_OPTIMISE)
 
     def golden(self) -> str:
         """Compare every result and the latency with the golden vectors and the manifest; say what was compared.

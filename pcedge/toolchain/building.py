@@ -38,6 +38,7 @@ from pcedge.toolchain.open_flow import (
     ports_of,
     synthesize,
 )  # fmt: skip
+from pcedge.toolchain.rtl_files import PARAMETERS, check_sizes
 
 #: top of a project of RTL
 TOP = "pcedge_top"
@@ -189,6 +190,8 @@ def build_project(
     """
     manifest, sources = read_manifest(folder), rtl_sources(folder)
     out = folder.resolve() / "build" / target.name
+    if PARAMETERS in manifest.files and manifest.kernel == RTL:
+        check_sizes(folder, manifest)
     if not any(path.stem == TOP for path in sources):
         raise FormatError("project-sources", f"{folder} must have rtl/{TOP}.sv: export the project again")
     top = TOP

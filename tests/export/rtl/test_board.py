@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
+from helpers.commands import run
 from helpers.open_tools import needs
+from strategies import make_circuit
 
 from pcedge.errors import UsageError
+from pcedge.export import write_onnx
 from pcedge.export.open_target import OpenTarget, Pin, find_open_target, open_targets
 from pcedge.export.rtl.board import FLASH_PINS, board_code, board_for, bridge_size, bridge_sources
 from pcedge.export.rtl.pll import clock_code, clock_of
+from pcedge.quantize import QuantizationConfig, quantize
 
 BOARDS = [target for target in open_targets().values() if target.board is not None]
 
@@ -84,6 +90,20 @@ def test_a_line_that_the_clock_does_not_make_is_refused() -> None:
     assert bridge_size(replace(target, board=replace(target.board, baud=115200)), 1).divisor == 104
     with pytest.raises(UsageError, match=r"^icebreaker must have a board whose bridge is a uart, it has none$"):
         bridge_size(replace(target, board=replace(target.board, bridge="spi")), 1)
+
+
+@pytest.mark.parametrize("engine", ["serial", "parallel"])
+def test_export_refuses_what_build_would(engine: str, tmp_path: Path) -> None:
+    """A build comes minutes later, and says it then too."""
+    circuit = quantize(make_circuit(3, 4, 2, 3, "hidden"), QuantizationConfig(6, 10, 12, "wide", tails=False))
+    write_onnx(circuit, tmp_path / "m.onnx")
+    text = files("pcedge.export.targets").joinpath("icebreaker.toml").read_text()
+    (tmp_path / "board.toml").write_text(text.replace("baud = 1000000", "baud = 9000000"))
+    words = ("export", tmp_path / "m.onnx", "--engine", engine, "--out", tmp_path / "p", "--target")
+    done = run(*words, tmp_path / "board.toml")
+    assert done.exit_code == 2 and not (tmp_path / "p").exists()
+    assert "baud of icebreaker must be its clock of 12 MHz by a whole number" in " ".join(done.output.split())
+    assert run(*words, "icebreaker").exit_code == 0
 
 
 @pytest.mark.rtl
