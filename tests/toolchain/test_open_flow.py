@@ -123,6 +123,29 @@ def test_the_best_of_some_seeds(project: Path, tmp_path: Path) -> None:
         build_project(project, ECP5, [3])
 
 
+def test_a_project_that_was_moved(project: Path, tmp_path: Path) -> None:
+    """A report names its files where they are now."""
+    figures = build_project(project, ECP5).as_dict()
+    assert figures["out"] == str(project)
+    project.rename(tmp_path / "elsewhere")
+    (found,) = read_build(tmp_path / "elsewhere")
+    assert found["out"] == str(tmp_path / "elsewhere")
+    for path in (found["bitstream"], *found["logs"].values()):
+        assert path.startswith(str(tmp_path / "elsewhere/build")) and Path(path).is_file()
+    assert found["fmax_mhz"] == figures["fmax_mhz"]
+
+
+def test_a_build_of_another_circuit_is_refused(project: Path) -> None:
+    build_project(project, ECP5)
+    manifest = project / "manifest.json"
+    table = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(table | {"digest": "1" * 64}))
+    with pytest.raises(
+        FormatError, match=r"it must be of the project's circuit, 1{16}…, and is of '.*': build it again"
+    ):
+        read_build(project)
+
+
 def test_an_interrupt_takes_no_seed_that_was_done(project: Path) -> None:
     def interrupt(text: str) -> None:
         if "seed 2 is routed" in text:

@@ -169,6 +169,13 @@ class TestRates:
             long = CycleModel(image).count(job, [30] * 3) / (30 * 3 * 7)
             assert abs(rate / long - 1) < 0.05
 
+    def test_of_few_variables_more_records_are_taken(self) -> None:
+        """How often a decoder tries depends on the symbols: two records of three would be a tenth off."""
+        circuit = quantize(make_circuit(2, 3, 4, 9, "random", 0.3), QuantizationConfig(6, 10, 12, "wide"))
+        image = lower_rtl(circuit, RtlSize(8, 3, 4, 1))
+        long = CycleModel(image).count("decode", [100] * 3) / (100 * 3 * 3)
+        assert abs(cycles_per_symbol(image)["decode"] / long - 1) < 0.05
+
     def test_the_manifest_has_them(self, tmp_path: Path) -> None:
         circuit = small()
         folder = write_rtl(circuit, tmp_path / "p", size=RtlSize(8, 3, 4, 1), target="ecp5-25k")
