@@ -125,8 +125,10 @@ def rtl_project(folder: Path, **manifest: object) -> Path:
         "bits_per_symbol": 1.25, **manifest,
     }  # fmt: skip
     image = "".join(f"{17 * i % 256:x}\n" for i in range(16))
+    sizes = {"STEP": 3, "CORES": 1, "ALL_STREAMS": table["streams"], "MACS": 4, "PC_LANES": 2, "TABLE_LANES": 1}
+    params = "".join(f"localparam int {name} = {value};\n" for name, value in sizes.items())
     files = {
-        "rtl/pcedge_top.sv": TOP, "rtl/pcedge_product.sv": UNIT, "rtl/params.svh": "localparam int STEP = 3;\n",
+        "rtl/pcedge_top.sv": TOP, "rtl/pcedge_product.sv": UNIT, "rtl/params.svh": params,
         "rtl/image.hex": image,
     }  # fmt: skip
     return write_plan(plan_project(table, {name: text.encode() for name, text in files.items()}), folder)
