@@ -88,10 +88,12 @@ class TestImages:
 
 
 def test_an_unrolled_kernel_of_another_circuit(tmp_path: Path) -> None:
-    folder = write_unrolled_rtl(CIRCUIT, tmp_path / "u")
+    circuit = quantize(make_circuit(4, 7, 5, 9, "random", 0.3), QuantizationConfig(6, 10, 12, "wide", tails=True))
+    assert circuit.likelihood_digest != circuit.digest
+    folder = write_unrolled_rtl(circuit, tmp_path / "u")
     check_golden(folder)
     other = quantize(make_circuit(4, 4, 2, 3, "hidden"), QuantizationConfig(6, 10, 12, "wide"))
     write_onnx(other, folder / "model.onnx")
     done = run("simulate", folder)
     assert done.exit_code == 1
-    assert f"must be the circuit {CIRCUIT.likelihood_digest.hex()} of the manifest" in " ".join(done.output.split())
+    assert f"must be the circuit {circuit.likelihood_digest.hex()} of the manifest" in " ".join(done.output.split())
