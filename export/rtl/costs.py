@@ -70,22 +70,24 @@ class RtlCost:
         }  # fmt: skip
         if self.stage is not None:
             result["stage"] = {"memory_bits": self.stage}
-        areas = {family: self._area(area) for family, area in self.areas.items()}
+        areas = {family: resources_of(area, self.target) for family, area in self.areas.items()}
         return result | {"resources": areas if self.target is None else areas[self.target.family]}
 
-    def _area(self, area: AreaEstimate) -> dict[str, Any]:
-        result: dict[str, Any] = {
-            "calibrated": area.lut is not None, "family": area.family, "total": area.total, "fmax_mhz": area.fmax_mhz,
-            "errors": area.errors, "builds": area.builds, "builds_of_these_sources": area.current,
-        }  # fmt: skip
-        if self.target is not None:
-            device = {name: getattr(self.target.resources, name) for name in area.total}
-            share = {
-                name: None if amount is None or not device[name] else 100 * amount / device[name]
-                for name, amount in area.total.items()
-            }
-            result |= {"device": device, "share": share, "missing": area.missing(self.target.resources)}
-        return result
+
+def resources_of(area: AreaEstimate, target: OpenTarget | None) -> dict[str, Any]:
+    """Give an estimate by name, beside what a device holds."""
+    result: dict[str, Any] = {
+        "calibrated": area.lut is not None, "family": area.family, "total": area.total, "fmax_mhz": area.fmax_mhz,
+        "errors": area.errors, "builds": area.builds, "builds_of_these_sources": area.current,
+    }  # fmt: skip
+    if target is not None:
+        device = {name: getattr(target.resources, name) for name in area.total}
+        share = {
+            name: None if amount is None or not device[name] else 100 * amount / device[name]
+            for name, amount in area.total.items()
+        }
+        result |= {"device": device, "share": share, "missing": area.missing(target.resources)}
+    return result
 
 
 def estimate_rtl(

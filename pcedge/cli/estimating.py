@@ -15,6 +15,7 @@ from pcedge.cli.output import Command, Result, in_words, memory_in_words, must_c
 
 if TYPE_CHECKING:
     from pcedge.export.engine.costs import Cost
+    from pcedge.export.open_target import OpenTarget
     from pcedge.export.rtl.area import AreaEstimate
     from pcedge.export.rtl.costs import RtlCost
     from pcedge.export.rtl.serial.costs import SerialCost
@@ -171,9 +172,34 @@ def _of_serial(circuit: IntegerCircuit, target: str) -> Result:
         f"the serial engine, 1 stream; --engine parallel, or sizes, estimate the parallel one for {target}",
         _cycles(cost, "cycles, of decode about"),
         f"model: {held:,} of {cost.memory_room:,} bits: {', '.join(parts)}",
-        "nothing was synthesised, and no area is estimated: pcedge build counts it",
+        _areas([cost.area], cost.target, ()),
+        f"nothing was synthesised: area and clock are the mean and the median of {cost.area.builds} engines, which "
+        "circuits change little" + ("" if cost.area.current else "; these were of earlier sources"),
     ]
-    return cost.as_dict(), shown, 0
+    result = cost.as_dict()
+    return result, shown + _too_little(result, cost.target), 0
+
+
+def _areas(areas: list[AreaEstimate], target: OpenTarget | None, counted: tuple[str, ...]) -> object:
+    """List what an engine takes by family, and what a device holds; what is counted has no error beside it."""
+    rows: list[list[object]] = []
+    for area in areas:
+        errors = {
+            name: f" ± {100 * error['left_out']:.0f} %" for name, error in area.errors.items() if name not in counted
+        }
+        amounts = ["" if n is None else f"{n:,}{errors.get(name, '')}" for name, n in area.total.items()]
+        clock = "" if area.fmax_mhz is None else f"{area.fmax_mhz:.0f}{errors.get('fmax_mhz', '')}"
+        rows.append([area.family, *amounts, clock])
+    if target is not None:
+        held = target.resources
+        rows.append([target.name, held.lut, held.ff, held.dsp, held.bram, f"{1e3 / target.clock_ns:g}"])
+    return table("resources", ["family", "LUT", "FF", "DSP", "block RAM", "MHz"], rows)
+
+
+def _too_little(result: dict[str, Any], target: OpenTarget | None) -> list[object]:
+    """Say of what a device has too little."""
+    missing = [] if target is None else result["resources"]["missing"]
+    return [f"by this estimate {target.name} has too little of: {', '.join(missing)}"] if target and missing else []
 
 
 def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | None) -> Result:
@@ -184,7 +210,6 @@ def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | Non
     from pcedge.export.rtl.memories import mapped
 
     cost = estimate_rtl(circuit, size, target, BUILT_JOBS if jobs is None else jobs_of(jobs))
-    clock = cost.clock_mhz
     shared = "" if size.cores == 1 else f"; {size.cores} cores share macs and streams out"
     shown: list[object] = [
         f"{size.macs} macs, {size.streams} streams, {size.lanes} lanes, {size.table_lanes} table lanes{shared}"
@@ -204,19 +229,7 @@ def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | Non
         for memory in cost.memories
     ]
     shown.append(table("memories, and block RAMs", ["memory", "words", "bits", "reads", "copies", *families], rows))
-    rows = []
-    for family, area in cost.areas.items():
-        errors = {
-            name: f" ± {100 * error['left_out']:.0f} %" for name, error in area.errors.items() if name not in COUNTED
-        }
-        amounts = ["" if n is None else f"{n:,}{errors.get(name, '')}" for name, n in area.total.items()]
-        rows.append(
-            [family, *amounts, "" if area.fmax_mhz is None else f"{area.fmax_mhz:.0f}{errors.get('fmax_mhz', '')}"]
-        )
-    if cost.target is not None:
-        held = cost.target.resources
-        rows.append([cost.target.name, held.lut, held.ff, held.dsp, held.bram, "" if clock is None else f"{clock:g}"])
-    shown.append(table("resources", ["family", "LUT", "FF", "DSP", "block RAM", "MHz"], rows))
+    shown.append(_areas(list(cost.areas.values()), cost.target, COUNTED))
     shown += _calibrated(list(cost.areas.values()))
     if cost.stage is not None:
         kbit = [f"{name.replace('_', ' ')} {bits / 1000:.3f}" for name, bits in cost.stage.items()]
@@ -224,9 +237,7 @@ def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | Non
             f"the predictor stage stands beside the engine, and no figure above counts it: kbit: {', '.join(kbit)}"
         )
     result = cost.as_dict()
-    if cost.target is not None and (missing := result["resources"]["missing"]):
-        shown.append(f"by this estimate {cost.target.name} has too little of: {', '.join(missing)}")
-    return result, shown, 0
+    return result, shown + _too_little(result, cost.target), 0
 
 
 def _calibrated(areas: list[AreaEstimate]) -> list[object]:

@@ -137,6 +137,7 @@ def export(
     from pcedge.export import write_project
     from pcedge.export.project.golden import draw_records
     from pcedge.export.project.prediction import GOLDEN_NUMBERS, golden_rows, stage_of
+    from pcedge.export.rtl.serial.area import check_device
     from pcedge.export.rtl.serial.project import is_serial_target
     from pcedge.export.rtl.size import is_rtl_target, size_for
 
@@ -196,6 +197,7 @@ def export(
     elif kernel == "unrolled":
         result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows, latency)
     elif serial:
+        check_device(target)
         _check_board(target, 1)
         result, text, status = _export_serial(circuit, out, target, golden)
     elif is_rtl_target(target):

@@ -1,4 +1,4 @@
-"""What a circuit costs on the serial engine before synthesis: cycles, and its model's memory (docs/rtl.md)."""
+"""What a circuit costs on the serial engine before synthesis: cycles, its model's memory, area (docs/rtl.md)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 
 from pcedge.export.open_target import OpenTarget, find_open_target
 from pcedge.export.project.manifest import RTL
+from pcedge.export.rtl.area import AreaEstimate
+from pcedge.export.rtl.costs import resources_of
+from pcedge.export.rtl.serial.area import FAMILY, check_device, serial_area
 from pcedge.export.rtl.serial.cycles import cycles_of
 from pcedge.export.rtl.serial.image import ENTRY_BITS, LANES, MEMORY_WORDS, SerialImage, lower_serial
 from pcedge.integer.circuit import IntegerCircuit
@@ -18,7 +21,7 @@ SERIAL_JOBS = ("likelihood", "encode", "decode")
 
 @dataclass(frozen=True)
 class SerialCost:
-    """Hold what a circuit costs on the serial engine; nothing was synthesised, and no area is estimated."""
+    """Hold what a circuit costs on the serial engine; nothing was synthesised."""
 
     #: None for `rtl`, which is no device
     target: OpenTarget | None
@@ -27,6 +30,7 @@ class SerialCost:
     cycles_per_symbol: dict[str, float]
     #: of the model, by what is in it
     memory_bits: dict[str, int]
+    area: AreaEstimate
     #: of the model's memory
     memory_room: int = MEMORY_WORDS * LANES * ENTRY_BITS
 
@@ -44,10 +48,12 @@ class SerialCost:
                 "symbols_per_second": None if clock is None else 1e6 * clock / cycles,
             } for name, cycles in self.cycles_per_symbol.items()
         }  # fmt: skip
+        resources = resources_of(self.area, self.target)
         return {
             "engine": "serial", "target": RTL if self.target is None else self.target.name, "clock_mhz": clock,
             "jobs": jobs, "memory_bits": self.memory_bits, "memory_room": self.memory_room,
-            "initiation_interval": {name: job["cycles_per_record"] for name, job in jobs.items()}, "resources": None,
+            "initiation_interval": {name: job["cycles_per_record"] for name, job in jobs.items()},
+            "resources": {FAMILY: resources} if self.target is None else resources,
         }  # fmt: skip
 
 
@@ -70,8 +76,11 @@ def estimate_serial(source: IntegerCircuit | Program, target: str = RTL) -> Seri
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
-        UsageError: the engine cannot hold the circuit, or no device has that name.
+        UsageError: the engine cannot hold the circuit, the device has no memory for a model, or none has that name.
     """
     device = None if target == RTL else find_open_target(target)
+    check_device(target)
     image = lower_serial(source)
-    return SerialCost(device, len(image.lowered.circuit.order), serial_cycles(image), serial_memory(image))
+    return SerialCost(
+        device, len(image.lowered.circuit.order), serial_cycles(image), serial_memory(image), serial_area()
+    )

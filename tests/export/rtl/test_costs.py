@@ -262,6 +262,10 @@ class TestEstimate:
             run("estimate", tmp_path / "m.onnx", "--target", "rtl", "--engine", "serial", "--json").stdout
         )
         assert of_rtl["jobs"]["encode"] == told["jobs"]["encode"] | {"symbols_per_second": None}
+        resources = told["resources"]
+        assert resources["calibrated"] and resources["builds_of_these_sources"] and resources["missing"] == []
+        assert set(resources["errors"]) == {"lut", "ff", "dsp", "bram", "fmax_mhz"}
+        assert of_rtl["resources"]["ice40"]["total"] == resources["total"]
         for words in (("--macs", 8), ("--engine", "parallel")):
             other = run("estimate", tmp_path / "m.onnx", "--target", "ice40-up5k", *words, "--json")
             assert "engine" not in json.loads(other.stdout)
@@ -295,6 +299,10 @@ class TestEstimate:
             (("--target", "zcu104", "--jobs", "encode"), "--jobs must go with a target of RTL, zcu104 is of HLS"),
             (("--target", "zcu104", "--lanes", 2), "--lanes must go with a target of RTL, zcu104 is of HLS"),
             (("--target", "rtl", "--engine", "serial", "--macs", 4), "--macs must go with --engine parallel"),
+            (
+                ("--target", "ecp5-25k", "--engine", "serial"),
+                "must have 4 large memories, as an iCE40 UP5K has, ecp5-25k has 0; --engine parallel is for all",
+            ),
             (("--target", "zcu104", "--engine", "serial"), "--engine must go with a target of RTL, zcu104 is of HLS"),
             (("--target", "rtl", "--table-lanes", 3), "table_lanes must be a power of two in 1..4, got 3"),
         ],
