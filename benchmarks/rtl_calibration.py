@@ -356,16 +356,14 @@ def fit() -> None:
 
 
 def _xilinx(found: Mapping[str, Any]) -> list[str]:
-    """Tabulate what AMD's devices take: by builds of these sources, or of the `earlier` ones that were counted last."""
-    now = [(key, figures) for key, figures in found["builds"].items() if key.endswith(" xilinx")]
-    of = "" if now else " Of earlier sources."
+    """Tabulate what AMD's devices take."""
     rows = [
         [f"`{key.rsplit(' ', 1)[0]}`", *(str(figures[name]) for name in RESOURCES)]
-        for key, figures in now or found.get("earlier", {}).get("builds", {}).items()
+        for key, figures in found["builds"].items() if key.endswith(" xilinx")
     ]  # fmt: skip
     if not rows:
         return []
-    return [f"AMD 7 series: cells of yosys' `synth_xilinx`, without timing; a RAMB36 is two block RAMs.{of}", "",
+    return ["AMD 7 series: cells of yosys' `synth_xilinx`, without timing; a RAMB36 is two block RAMs.", "",
             *table(["engine", "LUT", "FF", "DSP48", "RAMB18"], rows)]  # fmt: skip
 
 
