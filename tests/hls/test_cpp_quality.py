@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from helpers import headers
 from helpers.cpp import LAYER, PLAIN, STRICT
+from helpers.nightly import WAITS
 from helpers.paths import HLS
 from helpers.predictors import circuit_of, random_predictor
 from strategies import make_circuit
@@ -78,6 +79,7 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@WAITS
 def test_headers_stand_alone(tmp_path: Path) -> None:
     texts = {header.resolve(): header.read_text() for header in HEADERS}
     # What a header includes before anything else stands alone there, so that one compilation is enough for both.
@@ -159,6 +161,7 @@ def test_primitives_have_no_warnings(tmp_path: Path) -> None:
     translate(tmp_path, [HLS / "testbench/conformance.cpp"], [*STRICT, f"-I{HLS / 'include'}"])
 
 
+@WAITS
 def test_projects_of_digits_have_no_warnings(tmp_path: Path) -> None:
     """Exact widths here and both families for the tops; testbenches with plain integers are below, with sanitizers."""
     digits = quantize(load_circuit("digits"), QuantizationConfig(8, 12, 16))

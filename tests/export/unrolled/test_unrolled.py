@@ -253,7 +253,8 @@ def test_compiled_random_circuits(tmp_path: Path) -> None:
 @pytest.mark.csim
 @pytest.mark.slow
 def test_compiled_spns(tmp_path: Path) -> None:
-    names = ("NIPS5", "NIPS10", "NIPS20", "NIPS80", "NLTCS_200")
+    """The largest waits for night."""
+    names = ("NIPS5", "NIPS10", "NIPS20", "NLTCS_200", *(["NIPS80"] if NIGHTLY else []))
     compare_all({name: spn(name) for name in names}, tmp_path, 1000)
 
 
