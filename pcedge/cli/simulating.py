@@ -59,6 +59,7 @@ def simulate(folder: Path) -> Result:
     The kernels have exact widths, the engine plain 64-bit integers, which are faster; make csim in the project gives
     both exact widths.
     """
+    from pcedge.export.project.manifest import read_manifest
     from pcedge.simulate.projects import check_golden, simulators
     from pcedge.toolchain.compiled import compared, cycles_said
 
@@ -74,6 +75,8 @@ def simulate(folder: Path) -> Result:
     result["compared"] = {name: compared(line) for name, line in lines.items()}
     if cycles := cycles_said(lines.get("rtl", "")):
         result["cycles_per_symbol"] = cycles
+    if "latency_cycles" in (table := read_manifest(folder).table):  # with which the kernel's was compared
+        result["latency_cycles"] = table["latency_cycles"]
     return result, "\n".join(lines.values()), 0
 
 

@@ -167,6 +167,7 @@ class TestProject:
         assert json.loads(done.stdout) == {
             "out": str(folder), "mismatches": 0, "golden_records": 32,
             "compared": {"rtl": {"records": 32, "results": 96}},
+            "latency_cycles": json.loads((folder / MANIFEST).read_text())["latency_cycles"],
         }  # fmt: skip
         done = run(*words, "--latency", "5")
         assert done.exit_code == 2
