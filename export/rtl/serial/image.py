@@ -38,6 +38,8 @@ _MOST_ROWS = 256
 #: a weight of 2^W and the last entry of a table, 2^L, must fit 16 bits
 _MOST_BITS = 15
 
+_OTHER = "--engine parallel has no such limit"
+
 Words = NDArray[np.uint16]
 
 
@@ -86,11 +88,14 @@ def lower_serial(source: IntegerCircuit | Program) -> SerialImage:
     for name in ("weight_bits", "leaf_bits"):
         if getattr(circuit, name) > _MOST_BITS:
             raise UsageError(
-                f"{name} of a circuit must be at most {_MOST_BITS} for the serial engine, got {getattr(circuit, name)}"
+                f"{name} of a circuit must be at most {_MOST_BITS} for the serial engine, got {getattr(circuit, name)}; "
+                f"{_OTHER}"
             )
     for name, count in (("rows", lowered.rows), ("exponents", lowered.slots)):
         if count > _MOST_ROWS:
-            raise UsageError(f"vectors of the serial engine must take at most {_MOST_ROWS} {name}, got {count}")
+            raise UsageError(
+                f"vectors of the serial engine must take at most {_MOST_ROWS} {name}, got {count}; {_OTHER}"
+            )
     searches = plan_searches(engine)
     runs = _Runs(lowered, searches)
     steps = np.stack([runs.step(index) for index in range(lowered.steps.rows)])
@@ -100,7 +105,7 @@ def lower_serial(source: IntegerCircuit | Program) -> SerialImage:
         each = ", ".join(f"{name} {count}" for name, count in parts.items())
         raise UsageError(
             f"the model must fit {MEMORY_WORDS} words of {LANES} entries for the serial engine, got "
-            f"{len(words)}: {each}"
+            f"{len(words)}: {each}; {_OTHER}"
         )
     return SerialImage(lowered, words, parts, runs.lengths, tuple(searches))
 
