@@ -86,10 +86,9 @@ def lower_serial(source: IntegerCircuit | Program) -> SerialImage:
             "parallel takes it as it is"
         )
     for name in ("weight_bits", "leaf_bits"):
-        if getattr(circuit, name) > _MOST_BITS:
+        if (bits := getattr(circuit, name)) > _MOST_BITS:
             raise UsageError(
-                f"{name} of a circuit must be at most {_MOST_BITS} for the serial engine, got {getattr(circuit, name)}; "
-                f"{_OTHER}"
+                f"{name} of a circuit must be at most {_MOST_BITS} for the serial engine, got {bits}; {_OTHER}"
             )
     for name, count in (("rows", lowered.rows), ("exponents", lowered.slots)):
         if count > _MOST_ROWS:
