@@ -130,7 +130,7 @@ class TestRefusals:
     def test_wide_tables(self) -> None:
         with pytest.raises(
             UsageError,
-            match=r"^leaf_bits of a circuit must be at most 15 for the .*, got 16; --engine parallel has no such limit$",
+            match=r"^leaf_bits of a circuit must be at most 15 for .*, got 16; --engine parallel has no such limit$",
         ):
             lower_serial(drawn(leaf_bits=16))
 
