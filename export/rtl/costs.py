@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,12 +49,7 @@ class RtlCost:
     def as_dict(self) -> dict[str, Any]:
         """Give all numbers by name; those that the estimate of an HLS engine has too have its names."""
         clock = self.clock_mhz
-        jobs = {
-            name: {
-                "cycles_per_record": round(cycles * self.variables, 3), "cycles_per_symbol": cycles,
-                "symbols_per_second": None if clock is None else 1e6 * clock / cycles,
-            } for name, cycles in self.cycles_per_symbol.items()
-        }  # fmt: skip
+        jobs = rates_of(self.cycles_per_symbol, self.variables, clock)
         result: dict[str, Any] = {
             **asdict(self.size), "target": RTL if self.target is None else self.target.name, "memories": "baked",
             "built_jobs": list(self.built_jobs),
@@ -72,6 +67,18 @@ class RtlCost:
             result["stage"] = {"memory_bits": self.stage}
         areas = {family: resources_of(area, self.target) for family, area in self.areas.items()}
         return result | {"resources": areas if self.target is None else areas[self.target.family]}
+
+
+def rates_of(
+    cycles_per_symbol: Mapping[str, float], variables: int, clock_mhz: float | None
+) -> dict[str, dict[str, float | None]]:
+    """Give cycles and, at a clock, symbols a second by job."""
+    return {
+        name: {
+            "cycles_per_record": round(cycles * variables, 3), "cycles_per_symbol": cycles,
+            "symbols_per_second": None if clock_mhz is None else 1e6 * clock_mhz / cycles,
+        } for name, cycles in cycles_per_symbol.items()
+    }  # fmt: skip
 
 
 def resources_of(area: AreaEstimate, target: OpenTarget | None) -> dict[str, Any]:

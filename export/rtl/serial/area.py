@@ -22,6 +22,9 @@ FAMILY = "ice40"
 #: so many of these memories
 MEMORIES = 4
 
+#: sources of the parallel engine that the serial one is made of too
+SHARED = ("pc_axi.sv", "pc_leading.sv", "pc_product.sv", "pc_scale_entry.sv")
+
 
 def serial_area() -> AreaEstimate:
     """Estimate what the engine of any circuit takes; errors are those of the mean of the other builds."""
@@ -57,9 +60,10 @@ def calibration() -> dict[str, Any]:
 
 @cache
 def serial_digest() -> str:
-    """Give the SHA-256 of the engine's own sources, in the order of their names."""
+    """Give the SHA-256 of the engine's sources, in the order of their names."""
+    own = files("pcedge.export.rtl.serial").joinpath("sources")
+    shared = files("pcedge.export.rtl").joinpath("sources")
     digest = sha256()
-    room = files("pcedge.export.rtl.serial").joinpath("sources")
-    for source in sorted(room.iterdir(), key=lambda path: path.name):
+    for source in sorted([*own.iterdir(), *map(shared.joinpath, SHARED)], key=lambda path: path.name):
         digest.update(source.read_bytes())
     return digest.hexdigest()

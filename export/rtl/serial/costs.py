@@ -8,7 +8,7 @@ from typing import Any
 from pcedge.export.open_target import OpenTarget, find_open_target
 from pcedge.export.project.manifest import RTL
 from pcedge.export.rtl.area import AreaEstimate
-from pcedge.export.rtl.costs import resources_of
+from pcedge.export.rtl.costs import rates_of, resources_of
 from pcedge.export.rtl.serial.area import FAMILY, check_device, serial_area
 from pcedge.export.rtl.serial.cycles import cycles_of
 from pcedge.export.rtl.serial.image import ENTRY_BITS, LANES, MEMORY_WORDS, SerialImage, lower_serial
@@ -42,12 +42,7 @@ class SerialCost:
     def as_dict(self) -> dict[str, Any]:
         """Give all numbers by name; those that the parallel engine's estimate has too have its names."""
         clock = self.clock_mhz
-        jobs = {
-            name: {
-                "cycles_per_record": round(cycles * self.variables, 3), "cycles_per_symbol": cycles,
-                "symbols_per_second": None if clock is None else 1e6 * clock / cycles,
-            } for name, cycles in self.cycles_per_symbol.items()
-        }  # fmt: skip
+        jobs = rates_of(self.cycles_per_symbol, self.variables, clock)
         resources = resources_of(self.area, self.target)
         return {
             "engine": "serial", "target": RTL if self.target is None else self.target.name, "clock_mhz": clock,

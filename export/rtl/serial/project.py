@@ -19,6 +19,7 @@ from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_pr
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.lanes import pack_lanes
 from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, RTL
+from pcedge.export.rtl.serial.area import SHARED
 from pcedge.export.rtl.serial.costs import serial_cycles, serial_memory
 from pcedge.export.rtl.serial.image import LANES, SerialImage, lower_serial
 from pcedge.export.rtl.serial.params import model_words, serial_params
@@ -26,9 +27,6 @@ from pcedge.export.rtl.testbench_files import ENGINE_BENCH, bench_files
 from pcedge.export.rtl.top import TOP, top_code
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
-
-#: sources of the parallel engine that the serial one is made of too
-SHARED = ("pc_axi.sv", "pc_leading.sv", "pc_product.sv", "pc_scale_entry.sv")
 
 #: the file that a job LOAD takes, words of 32 bits, lowest byte first
 MODEL = "model.bin"
